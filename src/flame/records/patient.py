@@ -1,0 +1,119 @@
+"""What FLAME knows about a patient: exams, radiotherapy courses, outcome. Unknown is `None`, never a default.
+
+All days count from the start of the first radiotherapy course (day 0); a baseline exam lies before it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = [
+    "ARMS",
+    "LABELS",
+    "REGIONS",
+    "SEQUENCES",
+    "Arm",
+    "ClinicalStatus",
+    "Course",
+    "Exam",
+    "Outcome",
+    "Patient",
+    "Region",
+    "Resection",
+    "Sequence",
+    "Sex",
+]
+
+Arm = Literal["photon", "proton", "carbon"]
+Sequence = Literal["T1w", "T1ce", "T2w", "FLAIR"]
+Region = Literal["ET", "TC", "WT"]
+Sex = Literal["F", "M"]
+ClinicalStatus = Literal["improved", "stable", "worse"]
+Resection = Literal["biopsy", "partial", "gross_total"]
+
+ARMS: tuple[Arm, ...] = ("photon", "proton", "carbon")
+SEQUENCES: tuple[Sequence, ...] = ("T1w", "T1ce", "T2w", "FLAIR")
+
+LABELS: Mapping[str, int] = MappingProxyType({"NETC": 1, "SNFH": 2, "ET": 3, "RC": 4})
+"""Values of a label map (BraTS 2024): necrosis, oedema, enhancing tumour, resection cavity; 0 is background."""
+
+REGIONS: Mapping[Region, tuple[int, ...]] = MappingProxyType({"ET": (3,), "TC": (1, 3), "WT": (1, 2, 3)})
+"""Nested regions as sets of label values: enhancing tumour, tumour core, whole tumour."""
+
+
+@dataclass(frozen=True)
+class Exam:
+    """One imaging visit.
+
+    `sequences` maps the sequences that were acquired to their NIfTI files; a missing one is absent.
+    `steroid_mg` is the dexamethasone-equivalent dose [mg/day].
+    """
+
+    day: int
+    sequences: Mapping[Sequence, Path] = field(default_factory=dict)
+    label_map: Path | None = None
+    brain_mask: Path | None = None
+    steroid_mg: float | None = None
+    clinical_status: ClinicalStatus | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """One radiotherapy treatment.
+
+    `prescription_gy` is in Gy for photons and Gy(RBE) for ions. `dose` is the physical dose grid [Gy], `dose_rbe` the
+    RBE-weighted one [Gy(RBE)] under `rbe_model`, `letd` the dose-averaged LET grid [keV/um]; all for the whole course.
+    """
+
+    arm: Arm
+    prescription_gy: float
+    fractions: int
+    start_day: int
+    end_day: int
+    dose: Path | None = None
+    dose_rbe: Path | None = None
+    letd: Path | None = None
+    rbe_model: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.prescription_gy > 0:
+            raise ValueError(f"prescription must be > 0 Gy, got {self.prescription_gy}")
+        if self.fractions < 1:
+            raise ValueError(f"a course has at least one fraction, got {self.fractions}")
+        if self.end_day < self.start_day:
+            raise ValueError(f"a course cannot end (day {self.end_day}) before it starts (day {self.start_day})")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How follow-up ended: `death_day` if the patient died, else `last_contact_day`, when they were last known alive."""
+
+    death_day: int | None = None
+    last_contact_day: int | None = None
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One person at one site, under the site's own pseudonymous id; exams and courses are in order of day."""
+
+    id: str
+    age: float | None = None
+    sex: Sex | None = None
+    performance_status: int | None = None
+    mgmt_methylated: bool | None = None
+    idh_mutant: bool | None = None
+    resection: Resection | None = None
+    diagnosis_day: int | None = None
+    exams: tuple[Exam, ...] = ()
+    courses: tuple[Course, ...] = ()
+    outcome: Outcome = Outcome()
+
+    def __post_init__(self) -> None:
+        for name, days in (
+            ("exams", [exam.day for exam in self.exams]),
+            ("courses", [course.start_day for course in self.courses]),
+        ):
+            if days != sorted(days):
+                raise ValueError(f"{name} of patient {self.id} are not in order of day: {days}")
