@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flame.records.patient import Patient
 
-__all__ = ["Site", "exam_folder", "read_site", "write_site"]
+__all__ = ["Site", "read_site", "write_site"]
 
 
 @dataclass(frozen=True)
