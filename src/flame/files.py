@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EngineError(
                 f"The disk is full: {path.name} could not be written to {path.parent}",
-                "Free some space or choose another folder, then start the same command again; it goes on where it stopped.",
+                "Free some space or choose another folder, then start the same command again; it goes on from there.",
             ) from error
         raise
     finally:

@@ -88,7 +88,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How follow-up ended: `death_day` if the patient died, else `last_contact_day`, when they were last known alive."""
+    """How follow-up ended: `death_day` if the patient died, else `last_contact_day`, when last known alive."""
 
     death_day: int | None = None
     last_contact_day: int | None = None

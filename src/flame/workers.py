@@ -1,0 +1,91 @@
+"""Work spread over processes of one machine, with events on the way; same results for any number of processes."""
+
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from flame.errors import EngineError
+
+__all__ = ["Emit", "run"]
+
+Emit = Callable[[Any], None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_events: Any = None
+
+
+def _begin(events: Any) -> None:
+    # Ctrl-C is the parent's to handle: it ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    globals()["_events"] = events
+
+
+def _call(work: Callable[[Item, Emit], Result], item: Item) -> Result:
+    return work(item, _events.put)
+
+
+def run(
+    work: Callable[[Item, Emit], Result],
+    items: Sequence[Item],
+    processes: int,
+    on_event: Emit = lambda _: None,
+) -> list[Result]:
+    """Apply `work` to each item and return the results in the order of `items`.
+
+    Args:
+        work: a module-level function of an item and of `emit`, which sends an event (anything picklable) to `on_event`.
+        items: what to work on; picklable.
+        processes: number of worker processes, each with one thread; 1 means no new process at all.
+        on_event: called in this process, in the order in which events arrive.
+
+    Raises:
+        EngineError: if a worker process was killed from outside, e.g. because memory ran out.
+        Exception: the first one that `work` raised; the other workers are ended.
+    """
+    if processes <= 1 or len(items) <= 1:
+        return [work(item, on_event) for item in items]
+    kept = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    spawn = multiprocessing.get_context("spawn")
+    events = spawn.Queue()
+    executor = ProcessPoolExecutor(min(processes, len(items)), spawn, _begin, (events,))
+    try:
+        futures = [executor.submit(_call, work, item) for item in items]
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            _drain(events, on_event)
+            for future in done:
+                future.result()
+        executor.shutdown()
+        _drain(events, on_event)
+        return [future.result() for future in futures]
+    except BrokenProcessPool as error:
+        raise EngineError(
+            "A worker process was ended from outside; most often the machine ran out of memory",
+            "Close other programs or use fewer processes, then start the same command again; it goes on from there.",
+        ) from error
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        for child in multiprocessing.active_children():
+            child.terminate()
+        executor.shutdown(cancel_futures=True)
+
+
+def _drain(events: Any, on_event: Emit) -> None:
+    while True:
+        try:
+            on_event(events.get_nowait())
+        except queue.Empty:
+            return
