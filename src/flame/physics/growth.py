@@ -7,9 +7,9 @@ Three fields, each a fraction of the carrying capacity of a voxel:
     necrosis  n:  dn/dt = k_n h u - n / tau_n
 
 With k_n = 0, k = 0 this is Fisher-Kolmogorov (Swanson et al., Cell Prolif 2000;33:317). D is isotropic, ten times
-larger in white than in grey matter (ratio unverified), and zero in cerebrospinal fluid and outside the brain; the harmonic mean on
-the faces between voxels makes every such border a no-flux one. Hypoxia h in [0, 1] is quasi-steady: one minus the
-perfusion that remains where tumour displaces vessels, averaged over the distance oxygen and vessels reach.
+larger in white than in grey matter (ratio unverified), and zero in cerebrospinal fluid and outside the brain; the
+harmonic mean on the faces between voxels makes every such border a no-flux one. Hypoxia h in [0, 1] is quasi-steady:
+one minus the perfusion that remains where tumour displaces vessels, averaged over the distance oxygen and vessels reach.
 Explicit Euler in time, second order in space, float32; only the box that holds tumour is visited.
 """
 
@@ -206,8 +206,7 @@ def _active_box(state: State, spacing_mm: float, stepping: Stepping) -> tuple[sl
     active = (
         (state.viable > stepping.activity) | (state.dying > stepping.activity) | (state.necrosis > stepping.activity)
     )
-    plane = active.any(axis=2)
-    present = (plane.any(axis=1), plane.any(axis=0), active.any(axis=(0, 1)))
+    present = (active.any(axis=(1, 2)), active.any(axis=(0, 2)), active.any(axis=(0, 1)))
     margin = int(np.ceil(stepping.margin_mm / spacing_mm))
     box = []
     for axis in range(3):
@@ -225,7 +224,7 @@ def _hypoxia(viable: Field, necrosis: Field, medium: Medium, biology: Biology, b
     lost = smooth(displaced, _gaussian_taps(biology.perfusion_mm / medium.spacing_mm))
     perfusion = 1.0 - lost / medium.perfusion_reference[box]
     relative = perfusion * medium.perfusion_factor[box] / np.float32(biology.critical_perfusion)
-    return np.clip(1.0 - relative, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip(1.0 - relative, 0.0, 1.0), np.float32)
 
 
 def advance(

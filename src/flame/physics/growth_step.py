@@ -92,7 +92,7 @@ def smooth(field: Field, taps: Field) -> Field:
                     high = along_x[i, j + r]
                     for k in range(nz):
                         out[k] += taps[r] * high[k]
-    along_z = along_y * taps[0]
+    along_z: Field = along_y * taps[0]
     for i in range(nx):
         for j in range(ny):
             out = along_z[i, j]
