@@ -18,9 +18,12 @@ class FlameError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
+        super().__init__(message, hint)
         self.message = message
         self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class DataError(FlameError):
