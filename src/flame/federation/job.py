@@ -1,0 +1,185 @@
+"""A job: one federated training, described by data alone and kept as `job.toml`.
+
+Nothing in a job names code to import: task, model and aggregation are names that the installed FLAME looks up. Two
+sites that hold the same job hold the same hash, whatever the order or the layout of the file that it came from.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from flame.files import write_text
+from flame.settings import Settings, read_toml
+
+__all__ = [
+    "Aggregation",
+    "Crop",
+    "FedAdam",
+    "FedAvg",
+    "FedAvgM",
+    "FedProx",
+    "Job",
+    "Limits",
+    "Median",
+    "TrainingSettings",
+    "TrimmedMean",
+    "job_hash",
+    "read_job",
+    "write_job",
+]
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+class _Finite(Settings):
+    """Settings in which NaN and infinity are errors: neither TOML's readers nor JSON agree on them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TrainingSettings(_Finite):
+    """What a site does with the model during one round; the federation carries it and never looks inside."""
+
+    epochs_per_round: int = Field(default=1, ge=1)
+    learning_rate: Positive = 1e-3
+    batch_size: int = Field(default=8, ge=1)
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    proximal_mu: float = Field(default=0.0, ge=0.0)
+    precision: Literal["float32", "bf16"] = "float32"
+    warmup: bool = False
+    cosine: bool = True
+
+
+class FedAvg(_Finite):
+    """Mean of the sites' differences weighted by their samples (McMahan 2017)."""
+
+    name: Literal["fedavg"] = "fedavg"
+
+
+class FedProx(_Finite):
+    """FedAvg at the coordinator; sites train with a pull `training.proximal_mu` to the round's model (Li 2020)."""
+
+    name: Literal["fedprox"] = "fedprox"
+
+
+class FedAvgM(_Finite):
+    """FedAvg followed by momentum at the coordinator (Hsu 2019)."""
+
+    name: Literal["fedavgm"] = "fedavgm"
+    server_learning_rate: Positive = 1.0
+    momentum: Share = 0.9
+
+
+class FedAdam(_Finite):
+    """FedAvg followed by Adam at the coordinator (Reddi 2021); `momentum` is its beta1, `epsilon` its tau."""
+
+    name: Literal["fedadam"] = "fedadam"
+    server_learning_rate: Positive = 0.01
+    momentum: Share = 0.9
+    beta2: Share = 0.99
+    epsilon: Positive = 1e-3
+
+
+class Median(_Finite):
+    """Median of the sites' differences, coordinate by coordinate, every site with one vote (Yin 2018)."""
+
+    name: Literal["median"] = "median"
+
+
+class TrimmedMean(_Finite):
+    """Mean without the largest and smallest share `trim` of the sites, coordinate by coordinate (Yin 2018)."""
+
+    name: Literal["trimmed_mean"] = "trimmed_mean"
+    trim: float = Field(default=0.2, ge=0.0, lt=0.5)
+
+
+Aggregation = Annotated[FedAvg | FedProx | FedAvgM | FedAdam | Median | TrimmedMean, Field(discriminator="name")]
+
+
+class Limits(_Finite):
+    """What a round needs and what an update may be.
+
+    Args:
+        quorum: number of valid updates without which a round is not closed.
+        max_update_norm: largest Euclidean norm of a site's difference over all arrays together.
+    """
+
+    quorum: int = Field(default=1, ge=1)
+    max_update_norm: Positive = 1000.0
+
+
+class Crop(_Finite):
+    """The cube around the tumour that the model sees: `size` voxels of `spacing_mm` along each axis."""
+
+    spacing_mm: Positive = 2.0
+    size: int = Field(default=64, ge=8)
+
+
+class Job(_Finite):
+    """One federated training.
+
+    Args:
+        task: `response` or `evolution`.
+        model: name of a model of that task.
+        context: the exams that the model may use.
+        seed: seed of every random draw, >= 0.
+        rounds: number of rounds.
+        training: what a site does in a round.
+        aggregation: how the sites' differences become one step.
+        limits: quorum and bounds.
+        crop: the voxels that the model sees.
+    """
+
+    task: Literal["response", "evolution"]
+    model: Name
+    context: Literal["pre_rt", "first_post_rt"]
+    seed: int = Field(ge=0)
+    rounds: int = Field(ge=1)
+    training: TrainingSettings = TrainingSettings()
+    aggregation: Aggregation = FedAvg()
+    limits: Limits = Limits()
+    crop: Crop = Crop()
+
+    @model_validator(mode="after")
+    def _proximal(self) -> "Job":
+        if self.aggregation.name == "fedprox" and self.training.proximal_mu == 0.0:
+            raise ValueError("aggregation fedprox needs training.proximal_mu > 0")
+        return self
+
+
+def job_hash(job: Job) -> str:
+    """SHA-256 of the job's canonical JSON, 64 hexadecimal digits; it ties updates and states to the job."""
+    canonical = json.dumps(job.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_job(path: Path) -> Job:
+    """Read a `job.toml`.
+
+    Raises: ConfigError: if it is missing, not TOML, or a value is out of its range; the message names the key.
+    """
+    return read_toml(path, Job)
+
+
+def write_job(path: Path, job: Job) -> None:
+    """Write `job` as TOML, atomically; `read_job` gives an equal job back."""
+    write_text(path, _toml(job.model_dump(mode="json")))
+
+
+def _toml(tables: dict[str, Any]) -> str:
+    """TOML text of a mapping whose values are numbers, strings, booleans or flat mappings of these."""
+    lines = [f"{key} = {_toml_value(value)}" for key, value in tables.items() if not isinstance(value, dict)]
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: bool | int | float | str) -> str:
+    """JSON's words for these four types are TOML's too, DEL excepted, which no name may hold."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
