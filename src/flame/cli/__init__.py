@@ -1,11 +1,10 @@
-"""The command line: parses, calls, prints. Commands import what they need when they are called."""
-
-import sys
+"""The command line: parses, calls, prints. A command imports what it needs when it is called."""
 
 import typer
 
 from flame import __version__
-from flame.errors import FlameError
+from flame.cli import compare, data, predict, trial
+from flame.cli.border import guarded
 
 __all__ = ["app", "main"]
 
@@ -32,26 +31,16 @@ def _options(
     _ = version, debug
 
 
-def main() -> None:
-    """Run the command line; every error ends in a message for people and its own exit code."""
-    from flame.cli import commands
+for name, command in (
+    ("demo", compare.demo),
+    ("compare", compare.compare),
+    ("trial", trial.trial),
+    ("check", data.check),
+    ("predict", predict.predict),
+):
+    app.command(name)(guarded(command))
 
-    commands.register(app)
-    arguments = sys.argv[1:]
-    try:
-        app(arguments)
-    except FlameError as error:
-        if "--debug" in arguments:
-            raise
-        typer.echo(f"Error: {error.message}\n  What to do: {error.hint}", err=True)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        typer.echo("Stopped. Start the same command again: it goes on from here.", err=True)
-        raise SystemExit(130) from None
-    except Exception as error:
-        if "--debug" in arguments:
-            raise
-        kind = type(error).__name__
-        typer.echo(f"Error: FLAME itself failed ({kind}: {error})\n  What to do: run again with --debug first, "
-                   "and report what it shows.", err=True)
-        raise SystemExit(1) from None
+
+def main() -> None:
+    """Entry point of the `flame` command."""
+    app()

@@ -1,0 +1,42 @@
+"""Progress on the terminal: a bar for each stage with what is being done and the time left."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["Show", "stages"]
+
+Show = Callable[[str, float, float, str], None]
+
+
+@contextmanager
+def stages() -> Iterator[Show]:
+    """Yield `show(stage, done, total, detail)`; a stage's bar appears when it is first shown and stays when done.
+
+    Where standard output is no terminal, a line is printed as each stage begins and ends instead.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console()
+    columns = (
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    bars: dict[str, int] = {}
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        def show(stage: str, done: float, total: float, detail: str) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=total, detail=detail)
+                if not console.is_terminal:
+                    console.print(f"{stage} ...")
+            progress.update(bars[stage], completed=done, total=total, detail=detail)  # type: ignore[arg-type]
+            if done >= total and not console.is_terminal:
+                console.print(f"{stage}: done")
+
+        yield show
