@@ -52,7 +52,7 @@ def front_travel(biology, spacing_mm, dt, days, length_mm):
 
 @pytest.mark.parametrize(("diffusion", "rho"), [(0.1, 0.02), (0.05, 0.012)])
 def test_front_moves_at_the_fisher_speed_less_its_logarithmic_lag(diffusion, rho):
-    """Ebert & van Saarloos, Physica D 2000;146:1: v = 2 - 3/(2t) + (3 sqrt(pi)/2) t^(-3/2), units 1/rho, sqrt(D/rho)."""
+    """Ebert & van Saarloos, Physica D 2000;146:1: v = 2 - 3/(2t) + (3 sqrt(pi)/2) t^(-3/2), in 1/rho, sqrt(D/rho)."""
     biology = Biology(diffusion_white=diffusion, rho=rho, necrosis_rate=0.0)
     length, days = np.sqrt(diffusion / rho), (40 / rho, 120 / rho)
     t0, t1 = 40.0, 120.0

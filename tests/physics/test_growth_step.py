@@ -1,9 +1,9 @@
 """The compiled loops against plain numpy and scipy."""
 
 import numpy as np
-from scipy.ndimage import correlate1d
+from scipy.ndimage import correlate1d, gaussian_filter
 
-from flame.physics.growth_step import explicit_step, smooth
+from flame.physics.growth_step import explicit_step, gaussian_smooth, smooth
 
 
 def test_smooth_is_a_separable_convolution():
@@ -15,6 +15,12 @@ def test_smooth_is_a_separable_convolution():
     for axis in range(3):
         expected = correlate1d(expected, whole, axis, mode="constant")
     assert np.abs(smooth(field, taps) - expected).max() < 1e-6
+
+
+def test_gaussian_smooth_equals_scipy():
+    field = np.random.default_rng(2).random((12, 14, 9), dtype=np.float32)
+    expected = gaussian_filter(field, 1.7, mode="constant", truncate=3.0)
+    assert np.abs(gaussian_smooth(field, 1.7) - expected).max() < 1e-6
 
 
 def test_smooth_reaches_over_a_short_axis():

@@ -9,7 +9,7 @@ Three fields, each a fraction of the carrying capacity of a voxel:
 With k_n = 0, k = 0 this is Fisher-Kolmogorov (Swanson et al., Cell Prolif 2000;33:317). D is isotropic, ten times
 larger in white than in grey matter (ratio unverified), and zero in cerebrospinal fluid and outside the brain; the
 harmonic mean on the faces between voxels makes every such border a no-flux one. Hypoxia h in [0, 1] is quasi-steady:
-one minus the perfusion that remains where tumour displaces vessels, averaged over the distance oxygen and vessels reach.
+one minus the perfusion that remains where tumour displaces vessels, averaged over the reach of oxygen and vessels.
 Explicit Euler in time, second order in space, float32; only the box that holds tumour is visited.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from flame.physics.growth_step import explicit_step, smooth
+from flame.physics.growth_step import explicit_step, gaussian_smooth
 
 __all__ = ["Biology", "Medium", "State", "Stepping", "advance", "diffusivity", "empty_state", "make_medium", "seeded"]
 
@@ -121,13 +121,6 @@ def _face_means(field: Field, axis: int) -> Field:
     return np.ascontiguousarray(np.moveaxis(out, 0, axis))
 
 
-def _gaussian_taps(sigma_voxels: float, truncate: float = 3.0) -> Field:
-    """A normalised Gaussian from its centre outwards."""
-    x = np.arange(int(truncate * sigma_voxels + 0.5) + 1)
-    taps = np.exp(-0.5 * (x / sigma_voxels) ** 2)
-    return np.asarray(taps / (2 * taps.sum() - taps[0]), np.float32)
-
-
 def make_medium(
     diffusion: Field,
     tissue: NDArray[np.bool_],
@@ -155,7 +148,7 @@ def make_medium(
     inner = (slice(1, -1),) * 3
     closed[inner] = diffusion[inner]
     perfused = tissue.astype(np.float32)
-    reference = np.maximum(smooth(perfused, _gaussian_taps(biology.perfusion_mm / spacing_mm)), np.float32(1e-3))
+    reference = np.maximum(gaussian_smooth(perfused, biology.perfusion_mm / spacing_mm), np.float32(1e-3))
     ones = np.ones(diffusion.shape, np.float32)
     faces = (_face_means(closed, 0), _face_means(closed, 1), _face_means(closed, 2))
     return Medium(
@@ -221,7 +214,7 @@ def _active_box(state: State, spacing_mm: float, stepping: Stepping) -> tuple[sl
 def _hypoxia(viable: Field, necrosis: Field, medium: Medium, biology: Biology, box: tuple[slice, ...]) -> Field:
     """Hypoxia inside `box` from the fields inside it; around the box the tissue counts as healthy."""
     displaced = medium.tissue[box] * np.minimum(viable + necrosis, np.float32(1.0))
-    lost = smooth(displaced, _gaussian_taps(biology.perfusion_mm / medium.spacing_mm))
+    lost = gaussian_smooth(displaced, biology.perfusion_mm / medium.spacing_mm)
     perfusion = 1.0 - lost / medium.perfusion_reference[box]
     relative = perfusion * medium.perfusion_factor[box] / np.float32(biology.critical_perfusion)
     return np.asarray(np.clip(1.0 - relative, 0.0, 1.0), np.float32)

@@ -1,10 +1,10 @@
-"""Compiled inner loops of the growth equation; `growth` is their only caller and states the equation."""
+"""Compiled inner loops: one explicit step of the growth equation (see `growth`), and Gaussian smoothing."""
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["explicit_step", "smooth"]
+__all__ = ["explicit_step", "gaussian_smooth", "smooth"]
 
 Field = NDArray[np.float32]
 
@@ -56,6 +56,19 @@ def explicit_step(
             for k in range(1, nz - 1):
                 n[k] = n[k] * keep_necrosis + k_n[k] * u[k]
                 d[k] = d[k] * keep_dying + k_d[k] * u[k]
+
+
+def gaussian_smooth(field: Field, sigma_voxels: float, truncate: float = 3.0) -> Field:
+    """Gaussian smoothing, cut off at `truncate` standard deviations and normalised; beyond the edges is zero.
+
+    Args:
+        field: float32, shape (x, y, z).
+        sigma_voxels: standard deviation [voxel], > 0.
+    """
+    x = np.arange(int(truncate * sigma_voxels + 0.5) + 1)
+    taps = np.exp(-0.5 * (x / sigma_voxels) ** 2)
+    taps /= 2 * taps.sum() - taps[0]
+    return smooth(np.ascontiguousarray(field, np.float32), taps.astype(np.float32))
 
 
 @njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
