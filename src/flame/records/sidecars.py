@@ -1,0 +1,81 @@
+"""What the JSON files beside a site's tables and images say: meaning, units, levels."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from flame.records.patient import LABELS, Sequence
+
+__all__ = ["BIDSIGNORE", "COURSES", "EXAMS", "LABEL_MAP", "PARTICIPANTS", "README", "image_sidecar"]
+
+_YES_NO = {"yes": "yes", "no": "no"}
+_DAY = "Days since the start of the first radiotherapy course (day 0)."
+
+PARTICIPANTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "age": {"Description": "Age at the start of radiotherapy.", "Units": "year"},
+        "sex": {"Description": "Sex.", "Levels": {"F": "female", "M": "male"}},
+        "performance_status": {
+            "Description": "WHO performance status at the start of radiotherapy.",
+            "Levels": {str(grade): f"WHO {grade}" for grade in range(5)},
+        },
+        "mgmt": {"Description": "Whether the MGMT promoter is methylated.", "Levels": _YES_NO},
+        "idh": {"Description": "Whether IDH is mutated.", "Levels": _YES_NO},
+        "resection": {
+            "Description": "Extent of resection before radiotherapy.",
+            "Levels": {"biopsy": "biopsy only", "partial": "partial resection", "gross_total": "gross total resection"},
+        },
+        "diagnosis_day": {"Description": f"Day of diagnosis. {_DAY}", "Units": "day"},
+        "death_day": {"Description": f"Day of death; n/a if alive or unknown. {_DAY}", "Units": "day"},
+        "last_contact_day": {"Description": f"Day last known alive; n/a if dead or unknown. {_DAY}", "Units": "day"},
+    }
+)
+
+EXAMS: Mapping[str, Any] = MappingProxyType(
+    {
+        "day": {"Description": f"Day of the exam. {_DAY}", "Units": "day"},
+        "steroid_mg": {"Description": "Steroid dose per day, as dexamethasone.", "Units": "mg"},
+        "clinical_status": {
+            "Description": "Clinical status against the exam before.",
+            "Levels": {"improved": "better", "stable": "unchanged", "worse": "worse"},
+        },
+    }
+)
+
+COURSES: Mapping[str, Any] = MappingProxyType(
+    {
+        "arm": {
+            "Description": "Type of radiotherapy.",
+            "Levels": {"photon": "photons", "proton": "protons", "carbon": "protons with a carbon ion boost"},
+        },
+        "prescription_gy": {"Description": "Prescribed dose: Gy for photons, Gy(RBE) for ions.", "Units": "Gy"},
+        "fractions": {"Description": "Number of fractions."},
+        "start_day": {"Description": _DAY, "Units": "day"},
+        "end_day": {"Description": _DAY, "Units": "day"},
+        "rbe_model": {"Description": "Model behind the RBE-weighted dose grid."},
+    }
+)
+
+LABEL_MAP: Mapping[str, Any] = MappingProxyType(
+    {
+        "Manual": False,
+        "Atlas": "BraTS 2024 label values: " + ", ".join(f"{value} {name}" for name, value in LABELS.items()),
+    }
+)
+
+BIDSIGNORE = """**/dose/
+*_desc-courses_rt.*
+"""
+"""BIDS has no names for dose grids and radiotherapy courses yet."""
+
+README = """# {site}
+
+Glioblastoma exams before and after radiotherapy, one folder per patient and exam. Label maps, brain masks and dose
+grids lie under `derivatives/flame`. All days count from the start of the first radiotherapy course.
+"""
+
+
+def image_sidecar(sequence: Sequence) -> dict[str, Any]:
+    """The JSON beside an image: a skull-stripped grid of one sequence."""
+    contrast = {"ContrastBolusIngredient": "GADOLINIUM"} if sequence == "T1ce" else {}
+    return {"Modality": "MR", "SkullStripped": True} | contrast
