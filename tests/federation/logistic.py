@@ -1,6 +1,6 @@
 """A job small enough for tests: logistic regression in numpy at a few sites. Also a command that runs it.
 
-python logistic.py FOLDER [PROCESSES]
+python logistic.py FOLDER PROCESSES PAUSE    PAUSE in seconds lengthens each site's training and changes no byte
 """
 
 import sys
@@ -61,5 +61,6 @@ def sites(pause=0.0):
 
 
 if __name__ == "__main__":
-    for report in run(JOB, sites(pause=0.01), Path(sys.argv[1]), INITIAL, processes=int(sys.argv[2])):
+    folder, processes, pause = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    for report in run(JOB, sites(pause), folder, INITIAL, processes=processes):
         print(report.round, flush=True)

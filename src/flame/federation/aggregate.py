@@ -18,7 +18,7 @@ __all__ = ["aggregate", "fedavg", "median", "trimmed_mean"]
 Arrays = dict[str, NDArray[np.float32]]
 
 _SUM_BLOCK = 2**15  # values of one array that are added at a time: small enough for the processor's cache
-_SORT_BLOCK = 2**21  # values of all sites together that are sorted at a time: 8 MiB
+_SORT_BLOCK = 2**20  # values of all sites together that are sorted at a time: 4 MiB
 
 
 def aggregate(aggregation: Aggregation, updates: Collection[Update]) -> Arrays:
@@ -72,7 +72,7 @@ def median(updates: Collection[Update]) -> Arrays:
     Raises: ValueError: if there are no updates or their names or shapes differ.
     """
     first, last = (len(updates) - 1) // 2, len(updates) // 2
-    return _blockwise(updates, lambda ordered: np.mean(ordered[first : last + 1], axis=0, dtype=np.float64))
+    return _blockwise(updates, lambda ordered: np.mean(ordered[:, first : last + 1], axis=1, dtype=np.float64))
 
 
 def trimmed_mean(updates: Collection[Update], trim: float) -> Arrays:
@@ -88,7 +88,7 @@ def trimmed_mean(updates: Collection[Update], trim: float) -> Arrays:
         raise ValueError(f"trim = {trim!r}, expected 0 <= trim < 0.5")
     cut = math.floor(trim * len(updates) + 1e-9)  # 0.29 * 100 is 28.999…; 29 sites are meant
     stop = len(updates) - cut
-    return _blockwise(updates, lambda ordered: np.mean(ordered[cut:stop], axis=0, dtype=np.float64))
+    return _blockwise(updates, lambda ordered: np.mean(ordered[:, cut:stop], axis=1, dtype=np.float64))
 
 
 class _Sum:
@@ -116,7 +116,7 @@ class _Sum:
 
 
 def _blockwise(updates: Collection[Update], reduce: Callable[[NDArray[np.float32]], NDArray[np.float64]]) -> Arrays:
-    """Apply `reduce` to the values of all sites, sorted along axis 0, for one block of coordinates after another."""
+    """Apply `reduce` to the values of all sites, sorted along axis 1, for one block of coordinates after another."""
     if not updates:
         raise ValueError("there are no updates to aggregate")
     shapes = {name: array.shape for name, array in sorted(next(iter(updates)).arrays.items())}
@@ -126,19 +126,19 @@ def _blockwise(updates: Collection[Update], reduce: Callable[[NDArray[np.float32
     for name, flat in result.items():
         for block in _blocks(flat.size, max(1, _SORT_BLOCK // len(updates))):
             values = _values(updates, name, shapes[name], block)
-            values.sort(axis=0)
+            values.sort(axis=1)
             flat[block] = reduce(values) + 0.0  # -0.0 sorts equal to 0.0: without this the order could show
     return {name: flat.reshape(shapes[name]) for name, flat in result.items()}
 
 
 def _values(updates: Collection[Update], name: str, shape: tuple[int, ...], block: slice) -> NDArray[np.float32]:
-    """The coordinates `block` of array `name` at every site, shape (sites, block)."""
-    values = np.empty((len(updates), block.stop - block.start), np.float32)
-    for row, update in zip(values, updates, strict=True):
+    """The coordinates `block` of array `name` at every site, shape (block, sites)."""
+    values = np.empty((block.stop - block.start, len(updates)), np.float32)
+    for column, update in zip(values.T, updates, strict=True):
         array = update.arrays[name]
         if array.shape != shape:
             raise ValueError(f"array {name!r} has shape {array.shape}, that of another update {shape}")
-        row[:] = array.reshape(-1)[block]
+        column[:] = array.reshape(-1)[block]
     return values
 
 

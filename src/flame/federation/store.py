@@ -6,6 +6,7 @@ looked at, so that three hundred stored updates need no more memory than three.
 
 import json
 import math
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class StoredArrays(Mapping[str, NDArray[np.float32]]):
     """The arrays of a safetensors file; each look-up maps one array afresh, read-only, and keeps nothing."""
 
     def __init__(self, path: Path, layout: Mapping[str, _Place]) -> None:
-        self._path = path
+        self._path = str(path)
         self._layout = layout
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
@@ -85,8 +86,9 @@ class StoredArrays(Mapping[str, NDArray[np.float32]]):
         count = math.prod(place.shape)
         if count == 0:
             return np.zeros(place.shape, np.float32)
-        flat = np.memmap(self._path, dtype=np.float32, mode="r", offset=place.offset, shape=(count,))
-        return flat.reshape(place.shape)
+        with open(self._path, "rb") as file:  # noqa: PTH123  called for every block of every site: a Path costs more
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(mapped, np.float32, count, place.offset).reshape(place.shape)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._layout)
