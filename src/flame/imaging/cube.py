@@ -17,7 +17,7 @@ _SPACING_TO_SIGMA = 0.425  # a Gaussian whose full width at half maximum is one 
 
 
 class Crop(Settings):
-    """The learning grid: a cube of `size` voxels of `spacing_mm`, centred on the first tumour seen; 8 divides `size`."""
+    """The learning grid: a cube of `size` voxels (a multiple of 8) of `spacing_mm`, centred on the first tumour seen."""
 
     spacing_mm: float = Field(default=2.0, gt=0.0, allow_inf_nan=False)
     size: int = Field(default=64, ge=8, multiple_of=8)
