@@ -251,3 +251,11 @@ def test_bad_arguments_write_nothing(tmp_path):
     with pytest.raises(ConfigError, match="site name"):
         run(job(), sites(**{"a/b": raising}), tmp_path / "run", MODEL)
     assert not (tmp_path / "run").exists()
+
+
+def test_two_can_not_work_in_one_folder(tmp_path):
+    first = run(job(), sites(), tmp_path, MODEL)
+    next(first)
+    with pytest.raises(EngineError, match="Another process is at work in"):
+        next(run(job(), sites(), tmp_path, MODEL))
+    assert [report.round for report in first] == [1, 2, 3]

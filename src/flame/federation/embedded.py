@@ -75,21 +75,21 @@ def run(
     Returns: an iterator over the reports of the rounds that were still to be done (`folder.history` gives all).
     Raises:
         ConfigError: if the folder holds another job, other sites or another model, or the quorum can't be reached.
-        EngineError: while iterating: the quorum is lost, a process died, or the disk is full. A new start goes on.
+        EngineError: while iterating: the quorum is lost, a process died, the disk is full, or another process works in
+            the folder. A new start goes on.
     """
     if processes < 1:
         raise ValueError(f"processes = {processes}, expected >= 1")
     first = first_state(job, tuple(participants), initial)
-    state = _resumed(folder, first)
-    return _rounds(state, participants, folder, min(processes, len(participants)), arrived or _nobody, clock)
+    _stored_state(folder, first)
+    return _rounds(first, participants, folder, min(processes, len(participants)), arrived or _nobody, clock)
 
 
-def _resumed(folder: Path, first: State) -> State:
-    """The newest state in the folder; `first`, saved, if there is none."""
+def _stored_state(folder: Path, first: State) -> State | None:
+    """The newest state in the folder, None if there is none; one that `first` can't have led to is refused."""
     state = files.load_state(folder, first.job)
     if state is None:
-        files.save_state(folder, first)
-        state = first
+        return None
     if state.sites != first.sites:
         raise ConfigError(
             f"{folder} was started with the sites {', '.join(state.sites)}, now {', '.join(first.sites)} are given",
@@ -97,20 +97,30 @@ def _resumed(folder: Path, first: State) -> State:
         )
     if expected(state).shapes != expected(first).shapes:
         raise ConfigError(f"{folder} holds a model of other array names or shapes", "Choose an empty folder.")
+    return state
+
+
+def _begun(folder: Path, first: State) -> State:
+    """The state to go on from, on disk, with nothing beside it that a killed process left half done."""
+    state = _stored_state(folder, first)
+    if state is None:
+        files.save_state(folder, first)
+        state = first
     files.clean(folder, state.round)
     return state
 
 
 def _rounds(
-    state: State,
+    first: State,
     participants: Mapping[str, Participant],
     folder: Path,
     processes: int,
     arrived: Callable[[int, str], None],
     clock: Callable[[], float],
 ) -> Generator[RoundReport, None, None]:
-    model_bytes = len(files.encode_model(state.arrays))
-    with _crew(participants, folder, processes) as ask:
+    model_bytes = len(files.encode_model(first.arrays))
+    with files.claimed(folder), _crew(participants, folder, processes) as ask:
+        state = _begun(folder, first)
         while state.round < state.job.rounds:
             started = clock()
             for site in ask(state, [site for site in state.sites if not _has_answered(folder, state.round, site)]):
@@ -120,7 +130,7 @@ def _rounds(
                 files.write_model(folder, state)
             files.clean(folder, state.round)
             yield report
-    files.write_model(folder, state)
+        files.write_model(folder, state)
 
 
 def _has_answered(folder: Path, round: int, site: str) -> bool:

@@ -11,9 +11,11 @@ Every file is written under a temporary name and renamed. A line of metrics is w
 round, and lines of rounds that are not closed are dropped on resuming: no line is missing and none is there twice.
 """
 
+import fcntl
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import flame
-from flame.errors import ConfigError, DataError, UpdateRejected
+from flame.errors import ConfigError, DataError, EngineError, UpdateRejected
 from flame.federation.job import Job, read_job, write_job
 from flame.federation.rounds import State, decode_state, encode_state
 from flame.federation.store import encode_arrays
@@ -31,6 +33,7 @@ from flame.files import read_json, write_bytes, write_json, write_text
 
 __all__ = [
     "RoundReport",
+    "claimed",
     "clean",
     "discard_refusals",
     "encode_model",
@@ -94,6 +97,25 @@ def load_state(folder: Path, job: Job) -> State | None:
     if states:
         raise DataError(f"No state in {folder / _ROUNDS} can be read", "Restore one of them or start in a new folder.")
     return None
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes from working in `folder` while the block runs; a killed process's claim ends with it.
+
+    Args:
+        folder: a job's folder with its `job.toml`, on which the lock lies.
+
+    Raises: EngineError: if another process is at work there.
+    """
+    with (folder / "job.toml").open("rb") as job:
+        try:
+            fcntl.flock(job, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EngineError(
+                f"Another process is at work in {folder}", "Wait until it is done, or stop it."
+            ) from error
+        yield
 
 
 def read_state(folder: Path, round: int) -> State:
