@@ -12,9 +12,9 @@ __all__ = ["Settings", "read_toml"]
 
 
 class Settings(BaseModel):
-    """Base of everything a user's file can hold: immutable, and an unknown key is an error."""
+    """Base of everything a user's file can hold: immutable; an unknown key, NaN and infinity are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Settings)

@@ -46,7 +46,7 @@ jobs = st.builds(
     training=st.builds(TrainingSettings, learning_rate=rates, proximal_mu=rates, cosine=st.booleans()),
     aggregation=aggregations,
     limits=st.builds(Limits, quorum=st.integers(1, 300), max_update_norm=rates),
-    crop=st.builds(Crop, spacing_mm=rates, size=st.integers(8, 512)),
+    crop=st.builds(Crop, spacing_mm=rates, size=st.integers(1, 64).map(lambda n: 8 * n)),
 )
 
 

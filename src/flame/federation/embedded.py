@@ -121,15 +121,20 @@ def _rounds(
     model_bytes = len(files.encode_model(first.arrays))
     with files.claimed(folder), _crew(participants, folder, processes) as ask:
         state = _begun(folder, first)
+        _keep_model(folder, state)
         while state.round < state.job.rounds:
             started = clock()
             for site in ask(state, [site for site in state.sites if not _has_answered(folder, state.round, site)]):
                 arrived(state.round, site)
             state, report = _closed(state, folder, model_bytes, partial(_since, started, clock))
-            if state.round == state.job.rounds:
-                files.write_model(folder, state)
+            _keep_model(folder, state)
             files.clean(folder, state.round)
             yield report
+
+
+def _keep_model(folder: Path, state: State) -> None:
+    """Write the model if `state` is the one after the last round; a later start does it again, in case of a kill."""
+    if state.round == state.job.rounds:
         files.write_model(folder, state)
 
 

@@ -9,9 +9,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from flame.files import write_text
+from flame.imaging.cube import Crop
+from flame.learning.settings import TrainingSettings
 from flame.settings import Settings, read_toml
 
 __all__ = [
@@ -36,38 +38,19 @@ Positive = Annotated[float, Field(gt=0.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
-class _Finite(Settings):
-    """Settings in which NaN and infinity are errors: neither TOML's readers nor JSON agree on them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TrainingSettings(_Finite):
-    """What a site does with the model during one round; the federation carries it and never looks inside."""
-
-    epochs_per_round: int = Field(default=1, ge=1)
-    learning_rate: Positive = 1e-3
-    batch_size: int = Field(default=8, ge=1)
-    weight_decay: float = Field(default=0.0, ge=0.0)
-    proximal_mu: float = Field(default=0.0, ge=0.0)
-    precision: Literal["float32", "bf16"] = "float32"
-    warmup: bool = False
-    cosine: bool = True
-
-
-class FedAvg(_Finite):
+class FedAvg(Settings):
     """Mean of the sites' differences weighted by their samples (McMahan 2017)."""
 
     name: Literal["fedavg"] = "fedavg"
 
 
-class FedProx(_Finite):
+class FedProx(Settings):
     """FedAvg at the coordinator; sites train with a pull `training.proximal_mu` to the round's model (Li 2020)."""
 
     name: Literal["fedprox"] = "fedprox"
 
 
-class FedAvgM(_Finite):
+class FedAvgM(Settings):
     """FedAvg followed by momentum at the coordinator (Hsu 2019)."""
 
     name: Literal["fedavgm"] = "fedavgm"
@@ -75,7 +58,7 @@ class FedAvgM(_Finite):
     momentum: Share = 0.9
 
 
-class FedAdam(_Finite):
+class FedAdam(Settings):
     """FedAvg followed by Adam at the coordinator (Reddi 2021); `momentum` is its beta1, `epsilon` its tau."""
 
     name: Literal["fedadam"] = "fedadam"
@@ -85,13 +68,13 @@ class FedAdam(_Finite):
     epsilon: Positive = 1e-3
 
 
-class Median(_Finite):
+class Median(Settings):
     """Median of the sites' differences, coordinate by coordinate, every site with one vote (Yin 2018)."""
 
     name: Literal["median"] = "median"
 
 
-class TrimmedMean(_Finite):
+class TrimmedMean(Settings):
     """Mean without the largest and smallest share `trim` of the sites, coordinate by coordinate (Yin 2018)."""
 
     name: Literal["trimmed_mean"] = "trimmed_mean"
@@ -101,7 +84,7 @@ class TrimmedMean(_Finite):
 Aggregation = Annotated[FedAvg | FedProx | FedAvgM | FedAdam | Median | TrimmedMean, Field(discriminator="name")]
 
 
-class Limits(_Finite):
+class Limits(Settings):
     """What a round needs and what an update may be.
 
     Args:
@@ -113,14 +96,7 @@ class Limits(_Finite):
     max_update_norm: Positive = 1000.0
 
 
-class Crop(_Finite):
-    """The cube around the tumour that the model sees: `size` voxels of `spacing_mm` along each axis."""
-
-    spacing_mm: Positive = 2.0
-    size: int = Field(default=64, ge=8)
-
-
-class Job(_Finite):
+class Job(Settings):
     """One federated training.
 
     Args:

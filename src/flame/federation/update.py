@@ -63,7 +63,7 @@ class Update:
 class _Header(Settings):
     """Everything in an update but its arrays; `format` changes when the meaning of any field does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(strict=True)
 
     format: Annotated[str, Field(pattern=r"^flame-update/1$")] = "flame-update/1"
     job_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
