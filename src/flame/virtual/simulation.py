@@ -102,7 +102,7 @@ def simulate_arm(patient: VirtualPatient, arm: Arm, horizons: tuple[int, ...] = 
     gtv = np.isin(patient.labels, PLANNED)
     setup = stream(patient.seed, "setup", patient.id)
     plan = dose.plan(
-        patient.tissue,
+        patient.tissue.brain,
         gtv,
         patient.tissue.grid,
         arm,
