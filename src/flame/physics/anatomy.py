@@ -1,7 +1,7 @@
 """Brain anatomy: tissue maps of the ICBM152 template, and random subjects made from it.
 
-The maps are the ICBM 2009a non-linear symmetric atlas (Fonov et al. 2011) that ships inside the nilearn wheel; they are
-read from there directly, because importing nilearn and its own resampling cost ten times the work. Nothing is downloaded.
+The maps are the ICBM 2009a non-linear symmetric atlas (Fonov et al. 2011) that ships inside the nilearn wheel. They are
+read from there directly: importing nilearn and its own resampling take four times as long. Nothing is downloaded.
 """
 
 from dataclasses import dataclass
@@ -159,7 +159,7 @@ def _averaging(size: int, spacing: float) -> NDArray[np.float64]:
     edges = np.arange(0, size - spacing + 1e-6, spacing)[:, None]
     small = np.arange(size)
     overlap = np.minimum(edges + spacing, small + 1) - np.maximum(edges, small)
-    return np.maximum(overlap, 0) / spacing
+    return np.asarray(np.maximum(overlap, 0) / spacing)
 
 
 def _average(array: NDArray[np.float64], bands: list[NDArray[np.float64]]) -> NDArray[np.float64]:

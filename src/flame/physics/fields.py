@@ -23,7 +23,7 @@ def smooth_field(
         shape: (x, y, z).
         length_voxels: standard deviation of the bumps [voxel], > 0.
 
-    Returns: float32, contiguous. The sample mean and variance over a field that spans few lengths vary from draw to draw.
+    Returns: float32, contiguous. Where a field spans few lengths its sample mean and variance vary from draw to draw.
     Raises: ValueError: if `length_voxels` is not > 0.
     """
     if not length_voxels > 0:
@@ -32,7 +32,7 @@ def smooth_field(
     nodes = [int(first[-1]) + weights.shape[1] for first, weights in bands]
     noise = generator.standard_normal(nodes, dtype=np.float32)
     (first_x, x), (first_y, y), (first_z, z) = bands
-    return _spread(noise, first_x, x, first_y, y, first_z, z)
+    return np.asarray(_spread(noise, first_x, x, first_y, y, first_z, z))
 
 
 def _band(size: int, length: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -56,7 +56,7 @@ def _spread(
     first_z: NDArray[np.int64],
     z: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Three banded products. The last one runs along z with the taps outermost, so that rows are vector instructions."""
+    """Three banded products, along z first; the others walk rows of z, which become vector instructions."""
     nx, ny, nz = x.shape[0], y.shape[0], z.shape[0]
     taps = x.shape[1]
     along_z = np.zeros((noise.shape[0], noise.shape[1], nz), np.float32)
