@@ -47,7 +47,7 @@ def assert_same(folder, whole):
     ]
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_moments(tmp_path, whole, seed):
     kills = int(python(HERE / "killed_job.py", tmp_path, seed).stdout)
     assert kills >= 5
@@ -107,7 +107,7 @@ def test_killed_worker_process(tmp_path, whole):
     assert_same(tmp_path, whole)
 
 
-@pytest.mark.parametrize("size", [0, 8, 200, 411])
+@pytest.mark.parametrize("size", [0, 200, 411])
 def test_killed_in_the_middle_of_a_write(tmp_path, whole, size):
     """The kernel ends the process after `size` of the update's 412 bytes."""
     cut = python(HERE / "cut_job.py", tmp_path, 6, size, check=False)

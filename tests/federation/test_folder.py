@@ -118,3 +118,29 @@ def test_the_model_is_written_with_what_it_is(tmp_path):
     assert Job(**about["job"]) == JOB
     assert (about["rounds"], about["sites"]) == (5, ["site-1", "site-2"])
     assert (tmp_path / "model.safetensors").read_bytes() == files.encode_model(FIRST.arrays)
+
+
+def test_the_model_comes_back(tmp_path):
+    files.write_model(tmp_path, FIRST)
+    job, arrays = files.read_model(tmp_path)
+    assert job == JOB
+    np.testing.assert_array_equal(arrays["w"], FIRST.arrays["w"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("model.json", None, r"model\.json does not exist"),
+        ("model.json", b"{}", r"model\.json describes no model: 'job'"),
+        ("model.json", b'{"job": {"task": "survival"}}', r"model\.json describes no model"),
+        ("model.safetensors", None, r"model\.safetensors does not exist"),
+        ("model.safetensors", b"half", "can't be read as named float32 arrays"),
+    ],
+)
+def test_a_damaged_model_is_an_error(tmp_path, name, content, reason):
+    files.write_model(tmp_path, FIRST)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=reason):
+        files.read_model(tmp_path)

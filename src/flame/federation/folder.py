@@ -22,12 +22,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 import flame
 from flame.errors import ConfigError, DataError, EngineError, UpdateRejected
 from flame.federation.job import Job, read_job, write_job
 from flame.federation.rounds import State, decode_state, encode_state
-from flame.federation.store import encode_arrays
+from flame.federation.store import decode_arrays, encode_arrays
 from flame.federation.update import Update, open_update
 from flame.files import read_json, write_bytes, write_json, write_text
 
@@ -39,6 +40,7 @@ __all__ = [
     "encode_model",
     "history",
     "load_state",
+    "read_model",
     "read_refusal",
     "read_state",
     "read_update",
@@ -202,6 +204,21 @@ def write_model(folder: Path, state: State) -> None:
     write_bytes(folder / "model.safetensors", encode_model(state.arrays))
     content = {"flame": flame.__version__, "rounds": state.round, "sites": list(state.sites)}
     write_json(folder / "model.json", {**content, "job": state.job.model_dump(mode="json")})
+
+
+def read_model(folder: Path) -> tuple[Job, dict[str, NDArray[np.float32]]]:
+    """The job and the final arrays of a finished job's folder.
+
+    Raises: DataError: if `model.json` or `model.safetensors` is missing or damaged.
+    """
+    about, arrays = folder / "model.json", folder / "model.safetensors"
+    content = read_json(about)
+    if not arrays.exists():
+        raise DataError(f"{arrays} does not exist", "Check the path, or start the job again: it goes on.")
+    try:
+        return Job.model_validate(content["job"]), decode_arrays(arrays.read_bytes())[1]
+    except (KeyError, TypeError, ValidationError) as error:
+        raise DataError(f"{about} describes no model: {error}", "Restore the file or train again.") from error
 
 
 def encode_model(arrays: Mapping[str, NDArray[np.float32]]) -> bytes:
