@@ -4,15 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flame.physics.dose import CARBON_BOOST
 from flame.records.patient import ARMS, Arm
 from flame.seeds import stream
 from flame.virtual.population import CaseMix, draw_case_mix
 from flame.virtual.scanner import Scanner, draw_scanner
 
 __all__ = ["SiteProfile", "arm_probabilities", "assign_arm", "make_site", "prescription"]
-
-BOOST_GY = 15.0
-BOOST_FRACTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -64,5 +62,6 @@ def prescription(arm: Arm, is_frail: bool) -> tuple[float, int]:
     """
     dose, fractions = (40.05, 15) if is_frail else (60.0, 30)
     if arm == "carbon":
-        return dose + BOOST_GY, fractions + BOOST_FRACTIONS
+        boost_gy, boost_fractions = CARBON_BOOST
+        return dose + boost_gy, fractions + boost_fractions
     return dose, fractions

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.physics.growth import Medium, State, advance
+from flame.physics.radiobiology import oer
 from flame.records.patient import Arm
 from flame.virtual.observation import core_ml
 from flame.virtual.population import Person, Sensitivity
@@ -57,24 +58,19 @@ def schedule(fractions: int) -> int:
     return 7 * ((fractions - 1) // 5) + (fractions - 1) % 5
 
 
-def _protection(letd: Field) -> Field:
-    """Anoxic oxygen enhancement ratio: 2.8 at low LET, falling towards 1 (shape after Wenzl & Wilkens 2011)."""
-    return np.asarray(1 + 1.8 / (1 + (letd / 110.0) ** 2), np.float32)
-
-
 def _alpha(sensitivity: Sensitivity, irradiation: Irradiation) -> Field | float:
     """Linear sensitivity at each voxel's LET [1/Gy].
 
-    Protons after Wedenberg et al. 2013; carbon rises with LET to an overkill maximum (shape assumed), more for
-    resistant tumours, as in-vitro RBE does.
+    Protons after Wedenberg et al. 2013. Carbon rises with LET to a maximum near 127 keV/um and falls again (overkill),
+    more so for resistant cells, as in-vitro RBE does; slope and maximum are assumptions of the virtual trial.
     """
-    if irradiation.particle == "photon":
-        return sensitivity.alpha
-    letd = irradiation.letd
+    alpha, letd = sensitivity.alpha, irradiation.letd
     if irradiation.particle == "proton":
-        return np.asarray(sensitivity.alpha * (1 + 0.434 * letd / sensitivity.alpha_beta), np.float32)
-    effective = letd / (1 + (letd / 160.0) ** 3)
-    return np.asarray(sensitivity.alpha * (1 + 0.027 * effective * (0.058 / sensitivity.alpha) ** 0.5), np.float32)
+        return np.asarray(alpha * (1 + 0.434 * letd / sensitivity.alpha_beta), np.float32)
+    if irradiation.particle == "carbon":
+        effective = letd / (1 + (letd / 160.0) ** 3)
+        return np.asarray(alpha * (1 + 0.027 * effective * (0.058 / alpha) ** 0.5), np.float32)
+    return alpha
 
 
 def surviving_fraction(irradiation: Irradiation, sensitivity: Sensitivity, hypoxia: Field, mosaic: Field) -> Field:
@@ -90,7 +86,7 @@ def surviving_fraction(irradiation: Irradiation, sensitivity: Sensitivity, hypox
     Returns: float32 in (0, 1], same shape.
     """
     letd = irradiation.letd if irradiation.particle != "photon" else np.zeros_like(irradiation.letd)
-    protection = 1 + sensitivity.reoxygenation * hypoxia * (_protection(letd) - 1)
+    protection = 1 + sensitivity.reoxygenation * hypoxia * (oer(letd, 0.0) - 1)
     fraction_gy = irradiation.dose_gy / irradiation.fractions / protection
     evening = np.clip(letd / 150.0, 0, 1) if irradiation.particle == "carbon" else np.zeros_like(letd)
     linear = _alpha(sensitivity, irradiation) * sensitivity.temozolomide_sensitisation * fraction_gy

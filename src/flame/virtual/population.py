@@ -75,7 +75,7 @@ class Fate:
 
 @dataclass(frozen=True)
 class Person:
-    """One virtual patient before any image: the clinical record, which a site knows, and the latents, which nobody does."""
+    """One virtual patient before any image: the chart, which a site knows, and the latents, which nobody does."""
 
     age: float
     sex: Sex
@@ -108,7 +108,7 @@ def draw_case_mix(generator: np.random.Generator) -> CaseMix:
 
 def _draw_biology(generator: np.random.Generator, vigour: float, perfusion: float) -> Biology:
     """Growth parameters; vigour and perfusion are standard normal latents."""
-    rho = 0.017 * np.exp(0.40 * vigour)
+    rho = 0.0135 * np.exp(0.40 * vigour)
     diffusion = 0.13 * np.exp(0.50 * generator.standard_normal())
     # Front width sqrt(D / rho) between 1.6 and 5 mm, so that a grid of 2 mm resolves it.
     diffusion = np.clip(diffusion, 2.6 * rho, 25 * rho)
@@ -119,7 +119,7 @@ def _draw_biology(generator: np.random.Generator, vigour: float, perfusion: floa
         necrosis_rate=float(necrosis),
         perfusion_mm=float(3.4 * np.exp(-0.20 * perfusion - 0.10 * vigour)),
         critical_perfusion=0.42,
-        debris_days=float(100 * np.exp(0.40 * generator.standard_normal())),
+        debris_days=float(120 * np.exp(0.40 * generator.standard_normal())),
         necrosis_days=250.0,
     )
 
@@ -129,14 +129,14 @@ def _draw_sensitivity(generator: np.random.Generator, perfusion: float, methylat
     side = 1.0 if methylated else -0.7
     draws = generator.standard_normal(5)
     return Sensitivity(
-        alpha=float(0.054 * np.exp(0.28 * draws[0] - 0.08 * perfusion + 0.05 * side)),
+        alpha=float(0.046 * np.exp(0.28 * draws[0] - 0.08 * perfusion + 0.12 * side)),
         alpha_beta=10.0,
         resistant_fraction=float(np.clip(0.05 * np.exp(0.5 * draws[1]), 0.003, 0.3)),
         resistant_factor=0.45,
         mosaic=0.45,
         reoxygenation=0.6,
-        temozolomide_sensitisation=1.14 if methylated else 1.07,
-        temozolomide_rate=float((0.009 if methylated else 0.004) * np.exp(0.4 * draws[2])),
+        temozolomide_sensitisation=1.16 if methylated else 1.06,
+        temozolomide_rate=float((0.010 if methylated else 0.004) * np.exp(0.4 * draws[2])),
         rho_after=float(np.exp(0.05 + 0.30 * draws[3])),
     )
 
@@ -144,7 +144,7 @@ def _draw_sensitivity(generator: np.random.Generator, perfusion: float, methylat
 def draw_person(generator: np.random.Generator, mix: CaseMix) -> Person:
     """Draw one patient of a site with this case mix."""
     vigour, perfusion, general, frailty = generator.standard_normal(4)
-    age = float(np.clip(round(mix.age_mean + 10.5 * (0.2 * vigour + 0.98 * general)), 22, 88))
+    age = float(np.clip(round(mix.age_mean + 10.5 * (0.35 * vigour + 0.94 * general)), 22, 88))
     methylated = bool(generator.random() < 0.42)
     weakness = 0.9 * frailty + 0.035 * (age - 62) + mix.frailty
     performance = int(np.searchsorted((-0.9, 0.75, 1.9), weakness))

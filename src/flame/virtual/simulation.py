@@ -24,6 +24,12 @@ __all__ = ["ArmFuture", "VirtualPatient", "make_patient", "patient_id", "read_la
 PLANNED = (LABELS["ET"], LABELS["NETC"], LABELS["RC"])
 """Gross tumour volume: residual tumour and cavity (ESTRO-EANO 2023)."""
 
+RANGE_ERROR = 0.015
+"""Standard deviation of the relative error of ions' range."""
+
+SHIFT_MM = 1.0
+"""Standard deviation of the set-up error along each axis [mm]."""
+
 Field = NDArray[np.float32]
 
 
@@ -101,6 +107,7 @@ def simulate_arm(patient: VirtualPatient, arm: Arm, horizons: tuple[int, ...] = 
     prescription_gy, fractions = prescription(arm, person.is_frail)
     gtv = np.isin(patient.labels, PLANNED)
     setup = stream(patient.seed, "setup", patient.id)
+    range_error, shift_x, shift_y, shift_z = (float(x) for x in setup.normal(0, (RANGE_ERROR, *[SHIFT_MM] * 3)))
     plan = dose.plan(
         patient.tissue.brain,
         gtv,
@@ -108,8 +115,8 @@ def simulate_arm(patient: VirtualPatient, arm: Arm, horizons: tuple[int, ...] = 
         arm,
         prescription_gy,
         fractions,
-        range_error=float(setup.normal(0, 0.015)),
-        shift_mm=tuple(float(x) for x in setup.normal(0, 1.0, 3)),
+        range_error=range_error,
+        shift_mm=(shift_x, shift_y, shift_z),
     )
     parts = [Irradiation(part.arm, part.dose_gy, part.letd, part.fractions) for part in plan.parts]
     future = follow(tumour.state, tumour.medium, person, parts, tumour.mosaic, horizons)

@@ -14,10 +14,9 @@ from pydantic import Field, ValidationError
 from flame.errors import ConfigError
 from flame.files import read_json, write_json
 from flame.records.dataset import Site, write_site
-from flame.records.patient import Patient
 from flame.settings import Settings
 from flame.virtual.assignment import make_site
-from flame.virtual.chart import load_chart, rooted
+from flame.virtual.chart import load_chart
 from flame.virtual.simulation import patient_id
 from flame.virtual.truth import truth_path
 from flame.virtual.writing import PatientJob, write_patient
@@ -36,7 +35,7 @@ class TrialSettings(Settings):
         sites: number of sites.
         patients: patients per site.
         seed: everything random follows from it.
-        spacing_mm: voxel size of all images [mm].
+        spacing_mm: voxel size of all images, a whole number [mm].
         confounding: 0 randomises the arm at every site, 1 fixes it by site. The default, 0.5, gives two thirds of a
             site's patients the site's own arm: sites prefer what they are equipped for, but arms overlap.
         workers: processes; they change nothing but the time it takes.
@@ -46,7 +45,7 @@ class TrialSettings(Settings):
     sites: int = Field(5, ge=1, le=50)
     patients: int = Field(24, ge=1, le=999)
     seed: int = Field(7, ge=0)
-    spacing_mm: float = Field(2.0, ge=1.0, le=6.0)
+    spacing_mm: float = Field(2.0, ge=1.0, le=6.0, multiple_of=1.0)
     confounding: float = Field(0.5, ge=0.0, le=1.0)
     workers: int = Field(2, ge=1)
     counterfactuals: Literal["all"] | tuple[str, ...] = "all"
@@ -133,12 +132,5 @@ def write_trial(out: Path, settings: TrialSettings, progress: Progress = lambda 
         todo = todo[1:]
     run(write_patient, todo, settings.workers, count)
     for name in site_names(settings):
-        folder = site_folder(out, name)
-        patients = [
-            rooted(load_chart(truth_path(out, name, job.patient_id)), folder) for job in jobs if job.site.name == name
-        ]
-        write_site(Site(name, folder, _in_order(patients)))
-
-
-def _in_order(patients: list[Patient]) -> tuple[Patient, ...]:
-    return tuple(sorted(patients, key=lambda patient: patient.id))
+        patients = (load_chart(truth_path(out, name, job.patient_id)) for job in jobs if job.site.name == name)
+        write_site(Site(name, site_folder(out, name), tuple(patients)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.files import write_json
-from flame.records.dataset import brain_mask_path, dose_path, label_map_path, sequence_path
+from flame.records.layout import brain_mask_path, dose_path, label_map_path, sequence_path
 from flame.records.patient import ARMS, LABELS, SEQUENCES, Course, Exam, Patient, Sequence
 from flame.records.volume import Volume, write_volume
 from flame.seeds import stream
@@ -92,7 +92,7 @@ def write_patient(job: PatientJob, emit: Callable[[str], None]) -> None:
 
 
 def _write_chart(writer: _Writer, patient: VirtualPatient, future: ArmFuture) -> Patient:
-    """Write what the site sees under the assigned arm; the record's paths are relative to the site's folder."""
+    """Write what the site sees under the assigned arm; paths in the record are relative to the site's folder."""
     person, end_day = patient.person, future.future.end_day
     death_day = future.future.death_day
     visits = attended(
