@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from flame.evaluation.resampling import Resamples, mean
 from flame.evaluation.scores import EvolutionScore
 from flame.metrics.intervals import Interval
+from flame.metrics.overlap import absolute_volume_error_ml, log_volume_ratio
 from flame.records.patient import REGIONS
 
 __all__ = ["summarise_evolution"]
 
 METRICS = ("dice", "hd95", "surface_dice", "change_dice", "volume_error_ml", "volume_log_ratio")
-_VOLUME_FLOOR_ML = 0.1  # keeps the log ratio finite where a region vanished; an eighth of the smallest measurable lesion
+_VOLUME_FLOOR_ML = (
+    0.1  # keeps the log ratio finite where a region vanished; an eighth of the smallest measurable lesion
+)
 
 Cells = Mapping[tuple[str, str, str, int], dict[tuple[str, str], list[EvolutionScore]]]
 
@@ -28,9 +31,9 @@ def as_json(interval: Interval) -> dict[str, float | None]:
 def measure_of(score: EvolutionScore, metric: str) -> float:
     """One metric of a score; NaN where it is not defined."""
     if metric == "volume_error_ml":
-        return abs(score.volume_ml - score.true_volume_ml)
+        return absolute_volume_error_ml(score.volume_ml, score.true_volume_ml)
     if metric == "volume_log_ratio":
-        return float(np.log((score.volume_ml + _VOLUME_FLOOR_ML) / (score.true_volume_ml + _VOLUME_FLOOR_ML)))
+        return log_volume_ratio(score.volume_ml, score.true_volume_ml)
     value = getattr(score, metric)
     return float("nan") if value is None else float(value)
 
@@ -96,7 +99,10 @@ def _differences(averaged: Averaged, resamples: Resamples) -> list[dict[str, Any
         for (other, trained), region, horizon in (
             (reference, region, horizon) for reference in references for region in REGIONS for horizon in horizons
         ):
-            mine, theirs = averaged.get((model, "federated", region, horizon)), averaged.get((other, trained, region, horizon))
+            mine, theirs = (
+                averaged.get((model, "federated", region, horizon)),
+                averaged.get((other, trained, region, horizon)),
+            )
             if mine is None or theirs is None:
                 continue
             gap = mine["dice"] - theirs["dice"]

@@ -49,7 +49,7 @@ class ComparisonSettings(Settings):
 
 @dataclass(frozen=True)
 class Training:
-    """One job of a comparison: a question, the sites that take part, and the site that it never sees, if one is named."""
+    """One job of a comparison: a question, the sites that take part, and the site that it must not see, if any."""
 
     question: QuestionSettings
     kind: Kind

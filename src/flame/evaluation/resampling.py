@@ -5,10 +5,12 @@ The unit is the patient; resampling is within sites, for the sites are the desig
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flame.metrics import intervals
 from flame.metrics.intervals import Interval
 
 __all__ = ["Resamples", "draw", "mean", "within_site_auroc"]
@@ -40,25 +42,13 @@ def draw(sites: Sequence[str], replicates: int, generator: np.random.Generator) 
         replicates: number of resamples, >= 1.
         generator: source of the draws.
     """
-    labels = np.asarray(sites)
-    weights = np.ones((replicates + 1, labels.size))
-    for site in sorted(set(sites)):
-        members = np.flatnonzero(labels == site)
-        counts = generator.multinomial(members.size, np.full(members.size, 1 / members.size), size=replicates)
-        weights[1:, members] = counts
-    return Resamples(weights)
+    drawn = intervals.resample(len(sites), generator, replicates, strata=sites)
+    return Resamples(np.vstack([np.ones((1, len(sites))), drawn]))
 
 
 def mean(values: NDArray[np.float64]) -> Callable[[Weights], NDArray[np.float64]]:
     """Statistic: mean over patients of `values` (patients,), those that are NaN left out."""
-    known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
-
-    def statistic(weights: Weights) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (weights @ filled) / (weights @ known.astype(np.float64))
-
-    return statistic
+    return partial(intervals.mean, values)
 
 
 def within_site_auroc(

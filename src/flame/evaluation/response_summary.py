@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.evaluation.evolution_summary import as_json
-from flame.evaluation.resampling import Resamples, Weights, mean, within_site_auroc
+from flame.evaluation.resampling import Resamples, Weights, within_site_auroc
 from flame.evaluation.scores import ResponseScore
-from flame.metrics import classification
+from flame.metrics import classification, resampled
 
 __all__ = ["summarise_response"]
 
@@ -65,19 +65,21 @@ class _Table:
         self.models: Sequence[str] = sorted({model for model, _ in self.ways})
 
     def row(self, model: str, trained: str, resamples: Resamples) -> dict[str, Any]:
-        statistics: Mapping[str, Callable[[Column], Statistic]] = {
-            "auroc": lambda p: within_site_auroc(p, self.responder, self.sites),
-            "auroc_overall": lambda p: within_site_auroc(p, self.responder, np.full(len(p), "all")),
-            "auprc": lambda p: self._resampled(p, classification.auprc),
-            "balanced_accuracy": lambda p: self._resampled(p, classification.balanced_accuracy),
-            "brier": lambda p: mean((p - self.responder) ** 2),
-            "calibration_slope": lambda p: self._resampled(p, classification.calibration_slope),
-            "calibration_intercept": lambda p: self._resampled(p, classification.calibration_intercept),
-        }
         row: dict[str, Any] = {"model": model, "trained": trained}
-        for name, statistic in statistics.items():
+        for name, statistic in self._statistics().items():
             row[name] = as_json(resamples.interval(self._over_origins(model, trained, statistic)))
         return row
+
+    def _statistics(self) -> Mapping[str, Callable[[Column], Statistic]]:
+        return {
+            "auroc": lambda p: within_site_auroc(p, self.responder, self.sites),
+            "auroc_overall": lambda p: self._of(p, resampled.auroc),
+            "auprc": lambda p: self._of(p, resampled.auprc),
+            "balanced_accuracy": lambda p: self._of(p, resampled.balanced_accuracy),
+            "brier": lambda p: self._of(p, resampled.brier),
+            "calibration_slope": lambda p: self._of(p, resampled.calibration_slope),
+            "calibration_intercept": lambda p: self._of(p, resampled.calibration_intercept),
+        }
 
     def difference(self, model: str, other: str, resamples: Resamples) -> Any:
         if (model, "federated") not in self.columns or (model, other) not in self.columns:
@@ -119,14 +121,7 @@ class _Table:
         each = [statistic(probability) for probability in self.columns[model, trained].values()]
         return lambda weights: np.mean([one(weights) for one in each], axis=0)
 
-    def _resampled(self, probability: Column, metric: Callable[..., float]) -> Statistic:
-        """A statistic that has no vectorised form, one resample after the other."""
+    def _of(self, probability: Column, metric: Callable[[Column, NDArray[np.bool_], Weights], Column]) -> Statistic:
+        """A metric over the patients that are predicted."""
         known = np.isfinite(probability)
-        p, y = probability[known], self.responder[known]
-
-        def statistic(weights: Weights) -> NDArray[np.float64]:
-            chosen = weights[:, known].astype(np.int64)
-            members = np.arange(p.size)
-            return np.array([metric(p[at], y[at]) for at in (np.repeat(members, row) for row in chosen)])
-
-        return statistic
+        return lambda weights: metric(probability[known], self.responder[known], weights[:, known])

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TypeVar, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from flame.errors import DataError
 from flame.files import replacing
@@ -84,7 +84,7 @@ def read_scores(path: Path, kind: type[Score]) -> list[Score]:
         raise DataError(f"{path} is damaged: {error}", "Delete it; it is made again from the models.") from error
 
 
-def _value(text: str, kind: object) -> object:
+def _value(text: str, kind: object) -> Any:
     if kind is bool:
         return {"True": True, "False": False}[text]
     if kind is int:
