@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.errors import DataError
-from flame.files import replacing
+from flame.files import write_bytes
 
-__all__ = ["Grid", "Volume", "read_grid", "read_volume", "write_volume"]
+__all__ = ["Grid", "Volume", "read_volume", "write_volume"]
 
 _INT16_MAX = 32767
 _TOLERANCE = 1e-3
+_GZIP = b"\x1f\x8b"
+_NIFTI1_MAGIC = slice(344, 348)
+_NIFTI2_MAGIC = slice(4, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,27 +47,33 @@ class Volume:
     grid: Grid
 
 
-def read_grid(path: Path) -> Grid:
-    """The grid of a NIfTI file, from its header alone. Raises DataError as `read_volume` does."""
-    return _grid(path, _open(path))
-
-
 def read_volume(path: Path) -> Volume:
     """Read a three-dimensional NIfTI file in RAS orientation; float32, or uint8 when stored so.
 
+    The file is decompressed as a whole, so that its checksum is verified.
+
     Raises: DataError: missing, truncated, not NIfTI, not 3-D, not axis-aligned RAS, NaN or infinite voxels.
     """
-    image = _open(path)
+    content = _content(path)
+    image = _image(path, content)
     grid = _grid(path, image)
-    kind = np.uint8 if image.get_data_dtype() == np.uint8 and image.dataobj.slope == 1 else np.float32
-    try:
-        array = np.asarray(image.dataobj, dtype=kind)
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise DataError(f"{path} is truncated or damaged: {error}", "Copy the file again from its source.") from error
-    if kind == np.float32 and not np.isfinite(array).all():
+    stored = image.get_data_dtype()
+    if stored.kind not in "biuf":
+        raise DataError(f"{path} holds voxels of type {stored}, not numbers", "Convert it to a grey-value image.")
+    needed = image.dataobj.offset + stored.itemsize * int(np.prod(grid.shape, dtype=np.int64))
+    if not 0 < needed <= len(content):
+        raise DataError(
+            f"{path} is truncated or damaged: {len(content)} bytes instead of {needed}",
+            "Copy the file again from its source.",
+        )
+    array = image.dataobj.get_unscaled()
+    slope, intercept = image.dataobj.slope, image.dataobj.inter
+    if stored != np.uint8 or slope != 1 or intercept != 0:
+        array = _scaled(array, slope, intercept)
+    if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise DataError(f"{path} holds NaN or infinite voxels, the first at {where}", "Export the image again.")
-    return Volume(array, grid)
+    return Volume(np.asarray(array), grid)
 
 
 def write_volume(path: Path, volume: Volume, step: float | None = None) -> None:
@@ -72,48 +81,88 @@ def write_volume(path: Path, volume: Volume, step: float | None = None) -> None:
 
     Args:
         path: ends in `.nii.gz`.
-        volume: what to write; bool is stored as uint8.
-        step: store as int16 multiples of this step (e.g. 0.01 Gy); None keeps the array's own type.
+        volume: what to write, finite; bool is stored as uint8.
+        step: > 0; store as int16 multiples of this step (e.g. 0.01 Gy), so that values come back to within half a step
+            and the rounding of float32. The header keeps the step as float32. None keeps the array's own type.
 
-    Raises: ValueError: if a value lies beyond 32767 steps.
+    Raises: ValueError: if the shape is not the grid's, a value is not finite, or one lies beyond 32767 steps.
     """
     import nibabel
 
     array = volume.array.astype(np.uint8) if volume.array.dtype == np.bool_ else volume.array
-    if step is not None:
-        scaled = np.rint(array / step)
-        if np.abs(scaled).max(initial=0) > _INT16_MAX:
-            raise ValueError(f"{path.name}: a value lies beyond {_INT16_MAX} steps of {step}")
-        array = scaled.astype(np.int16)
-    image = nibabel.Nifti1Image(array, volume.grid.affine)
+    if array.shape != volume.grid.shape:
+        raise ValueError(f"{path.name}: an array of shape {array.shape} does not fit a grid of {volume.grid.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{path.name}: a value is NaN or infinite")
+    image = nibabel.Nifti1Image(array if step is None else _steps(path, array, step), volume.grid.affine)
     image.set_sform(volume.grid.affine, code=2)
     image.set_qform(volume.grid.affine, code=2)
     image.header.set_xyzt_units("mm")
     if step is not None:
         image.header.set_slope_inter(step, 0)
-    content = image.to_bytes()
-    with replacing(path) as temporary:
-        temporary.write_bytes(gzip.compress(content, compresslevel=1, mtime=0))
+    write_bytes(path, gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
 
 
-def _open(path: Path) -> Any:
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
+def _scaled(array: NDArray[Any], slope: float, intercept: float) -> NDArray[np.float32]:
+    """Stored values as float32; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.array(array, dtype=np.float32)
+        if slope != 1:
+            values *= np.float32(slope)
+        if intercept != 0:
+            values += np.float32(intercept)
+    return values
 
+
+def _steps(path: Path, array: NDArray[Any], step: float) -> NDArray[np.int16]:
+    """The array as whole multiples of the step that the header can keep."""
+    kept = np.float32(step)
+    if not kept > 0:
+        raise ValueError(f"{path.name}: a step must be > 0, got {step}")
+    scaled = np.rint(array / kept)
+    if np.abs(scaled).max(initial=0) > _INT16_MAX:
+        raise ValueError(f"{path.name}: a value lies beyond {_INT16_MAX} steps of {step}")
+    return scaled.astype(np.int16)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a NIfTI file, decompressed."""
     try:
-        image = nibabel.load(path)
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist", "Check the path, or restore the file.") from error
-    except (ImageFileError, EOFError, OSError, zlib.error, ValueError) as error:
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder, not a file", "Check the path.") from error
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path} is truncated or damaged: {error}", "Copy the file again from its source.") from error
+
+
+def _image(path: Path, content: bytes) -> Any:
+    """The NIfTI-1 or NIfTI-2 image; its voxels are not looked at yet."""
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    kinds = {b"n+1\0": nibabel.Nifti1Image, b"n+2\0": nibabel.Nifti2Image}
+    kind = kinds.get(content[_NIFTI1_MAGIC]) or kinds.get(content[_NIFTI2_MAGIC])
+    if kind is None:
+        raise DataError(f"{path} is not a NIfTI file", "Convert it to NIfTI (.nii.gz).")
+    try:
+        return kind.from_bytes(content)
+    except (ImageFileError, HeaderDataError, WrapStructError, OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable NIfTI file: {error}", "Copy or convert it again.") from error
-    if not isinstance(image, nibabel.Nifti1Image):
-        raise DataError(f"{path} is {type(image).__name__}, not NIfTI", "Convert it to NIfTI (.nii.gz).")
-    return image
 
 
 def _grid(path: Path, image: Any) -> Grid:
     if len(image.shape) != 3:
         raise DataError(f"{path} has {len(image.shape)} dimensions, expected 3", "Give one volume a file.")
+    if min(image.shape) < 1:
+        raise DataError(f"{path} has the shape {image.shape}: it holds no voxel", "Export the image again.")
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all():
         raise DataError(f"{path} has an affine that is not finite", "Convert the file again from DICOM.")
