@@ -4,14 +4,18 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
 from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
 
 from flame.errors import EngineError
 
-__all__ = ["Emit", "run"]
+__all__ = ["Emit", "follow_parent", "run"]
 
 Emit = Callable[[Any], None]
 Item = TypeVar("Item")
@@ -21,9 +25,23 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _events: Any = None
 
 
+def follow_parent() -> None:
+    """Give this worker process one thread, and let it end with its parent, even when the parent was killed."""
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # libraries read them when they are loaded
+    threadpool_limits(1)  # and those that are loaded already
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait_for([sentinel])
+    os._exit(1)
+
+
 def _begin(events: Any) -> None:
-    # Ctrl-C is the parent's to handle: it ends the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle: it ends the workers
     globals()["_events"] = events
 
 
@@ -51,8 +69,6 @@ def run(
     """
     if processes <= 1 or len(items) <= 1:
         return [work(item, on_event) for item in items]
-    kept = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
     spawn = multiprocessing.get_context("spawn")
     events = spawn.Queue()
     executor = ProcessPoolExecutor(min(processes, len(items)), spawn, _begin, (events,))
@@ -73,11 +89,6 @@ def run(
             "Close other programs or use fewer processes, then start the same command again; it goes on from there.",
         ) from error
     finally:
-        for name, value in kept.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
         for child in multiprocessing.active_children():
             child.terminate()
         executor.shutdown(cancel_futures=True)

@@ -6,22 +6,18 @@ that a second start asks only the sites that have not answered and ends with the
 
 import logging
 import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from flame.errors import ConfigError, EngineError, FlameError
 from flame.federation import folder as files
@@ -30,6 +26,7 @@ from flame.federation.folder import RoundReport
 from flame.federation.job import Job, job_hash
 from flame.federation.rounds import State, close_round, expected, first_state
 from flame.federation.update import LocalResult, Update, decode, difference, encode
+from flame.workers import follow_parent
 
 __all__ = ["LocalResult", "Participant", "RoundReport", "run"]
 
@@ -204,7 +201,7 @@ def _crew(participants: Mapping[str, Participant], folder: Path, processes: int)
         yield lambda state, sites: (_ask(participants[site], site, state, folder) for site in sites)
         return
     spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=_follow_parent)
+    pool = ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin)
 
     def ask(state: State, sites: list[str]) -> Iterator[str]:
         futures = [pool.submit(_ask_elsewhere, participants[site], site, folder, state.round) for site in sites]
@@ -222,19 +219,9 @@ def _crew(participants: Mapping[str, Participant], folder: Path, processes: int)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _follow_parent() -> None:
-    """Give a worker one thread, and make it end quietly with its parent: on Ctrl-C, and when the parent was killed."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # libraries read it when they are loaded, which is still to come
-    threadpool_limits(1)  # and those that are loaded already
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)
+def _begin() -> None:
+    follow_parent()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # end quietly on Ctrl-C
 
 
 def _since(start: float, clock: Callable[[], float]) -> float:
