@@ -8,7 +8,7 @@ from scipy.ndimage import affine_transform, distance_transform_edt, zoom
 
 from flame.physics.ion import ion_dose, rbe_weighted
 from flame.physics.photon import photon_dose
-from flame.physics.radiobiology import CARBON_RBE_MODEL, PROTON_RBE_MODEL
+from flame.physics.radiobiology import CLINICAL_RBE_MODEL
 from flame.records.patient import Arm
 from flame.records.volume import Grid
 
@@ -191,7 +191,6 @@ def _summed(parts: tuple[Part, ...], ctv: Mask, ptv: Mask) -> DosePlan:
     dose = np.sum([part.dose_gy for part in parts], axis=0, dtype=np.float32)
     weighted = np.sum([part.dose_gy * part.letd for part in parts], axis=0, dtype=np.float32)
     letd = np.where(dose > 0.5, weighted / np.maximum(dose, np.float32(1e-3)), np.float32(0))
-    models = {"photon": "none", "proton": PROTON_RBE_MODEL, "carbon": CARBON_RBE_MODEL}
-    rbe_model = "+".join(models[part.arm] for part in parts)
+    rbe_model = "+".join(CLINICAL_RBE_MODEL[part.arm] for part in parts)
     dose_rbe = np.sum([part.dose_rbe_gy for part in parts], axis=0, dtype=np.float32)
     return DosePlan(dose, letd, dose_rbe, rbe_model, ctv, ptv, parts)

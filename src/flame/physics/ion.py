@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 
 from flame.physics.beam import Angle, Beam, direction, make_beam, spread
 from flame.physics.bragg import DEPTH_STEP_MM, Ion, Layers, layers
-from flame.physics.radiobiology import carbon_alpha, clinical_proton_dose, isoeffective_dose
+from flame.physics.radiobiology import CLINICAL_RBE_MODEL, dose_rbe
 
 __all__ = ["ion_dose", "rbe_weighted"]
 
@@ -16,8 +16,6 @@ Field = NDArray[np.float32]
 
 FIELDS = 3
 ITERATIONS = 12
-REFERENCE_ALPHA, REFERENCE_ALPHA_BETA = 0.058, 10.0
-"""Tissue that carbon doses are weighted for: photon alpha [1/Gy] and alpha/beta [Gy]."""
 SPOT_SIGMA_MM = {"proton": 5.0, "carbon": 2.8}
 RANGE_MARGIN = 0.035
 RANGE_MARGIN_MM = 2.0
@@ -80,12 +78,7 @@ def rbe_weighted(dose_gy: Field, letd: Field, fractions: int, ion: Ion) -> Field
         fractions: number of equal fractions.
         ion: kind of particle.
     """
-    if ion == "proton":
-        return np.asarray(clinical_proton_dose(dose_gy), np.float32)
-    fraction_gy = dose_gy / fractions
-    linear = carbon_alpha(REFERENCE_ALPHA, letd, REFERENCE_ALPHA)
-    effect = fractions * (linear * fraction_gy + REFERENCE_ALPHA / REFERENCE_ALPHA_BETA * fraction_gy**2)
-    return np.asarray(isoeffective_dose(effect, fractions, REFERENCE_ALPHA, REFERENCE_ALPHA_BETA), np.float32)
+    return np.asarray(dose_rbe(dose_gy, letd, fractions, CLINICAL_RBE_MODEL[ion]), np.float32)
 
 
 def _shortest_paths(stopping_power: Field, isocentre: NDArray[np.float64], spacing_mm: float) -> tuple[Angle, ...]:
