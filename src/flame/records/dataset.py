@@ -1,11 +1,11 @@
 """A site's folder on disk (BIDS) as records, and back."""
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import flame
 from flame.errors import DataError
@@ -23,7 +23,8 @@ from flame.records.layout import (
     ses_label,
 )
 from flame.records.patient import SEQUENCES, Arm, ClinicalStatus, Course, Exam, Outcome, Patient, Resection, Sex
-from flame.records.sidecars import BIDSIGNORE, COURSES, EXAMS, LABEL_MAP, PARTICIPANTS, README, image_sidecar
+from flame.records.sidecars import BIDSIGNORE, BRAIN_MASK, COURSES, EXAMS, LABEL_MAP, LABELS_TABLE, PARTICIPANTS, README
+from flame.records.tables import Row, number, one_of, read_table, whole_number, write_table, yes
 
 __all__ = [
     "Site",
@@ -36,9 +37,7 @@ __all__ = [
     "write_site",
 ]
 
-UNKNOWN = "n/a"
-T = TypeVar("T")
-Row = Mapping[str, str]
+_ID = re.compile("[0-9a-zA-Z]+")
 
 
 @dataclass(frozen=True)
@@ -49,25 +48,27 @@ class Site:
     folder: Path
     patients: tuple[Patient, ...]
 
+    def __post_init__(self) -> None:
+        ids = [patient.id for patient in self.patients]
+        if ids != sorted(set(ids)):
+            raise ValueError(f"patients of {self.name} are not in order of id, or one is there twice: {ids}")
+
 
 def write_site(site: Site) -> None:
-    """Write all tables and sidecars of a site whose image files already lie under `site.folder`, each atomically.
+    """Write all tables and sidecars of a site whose image files lie, or will lie, under `site.folder`.
 
-    A patient whose images are not listed in the tables does not exist for `read_site`.
+    Each file is written atomically, the table of patients last: a patient who is not in it does not exist for
+    `read_site`.
+
+    Raises: ValueError: if an id is not of letters and digits, or a path is not where `records.layout` puts it; nothing
+        is written then.
     """
-    description = {"Name": site.name, "BIDSVersion": "1.10.0", "License": "n/a", "Authors": ["FLAME"]}
-    generated = [{"Name": "flame", "Version": flame.__version__}]
-    write_json(site.folder / "dataset_description.json", description | {"DatasetType": "raw"})
-    write_json(
-        site.folder / DERIVATIVES / "dataset_description.json",
-        description | {"DatasetType": "derivative", "GeneratedBy": generated},
-    )
-    write_text(site.folder / DERIVATIVES / ".bidsignore", BIDSIGNORE)
-    write_text(site.folder / "README.md", README.format(site=site.name))
-    write_json(site.folder / "participants.json", dict(PARTICIPANTS))
+    for patient in site.patients:
+        _refuse_misplaced(site.folder, patient)
+    _write_descriptions(site)
     for patient in site.patients:
         _write_patient(site.folder, patient)
-    _write_table(site.folder / "participants.tsv", ["participant_id", *PARTICIPANTS], map(_participant, site.patients))
+    write_table(site.folder / "participants.tsv", ["participant_id", *PARTICIPANTS], map(_participant, site.patients))
 
 
 def read_site(folder: Path) -> Site:
@@ -85,40 +86,59 @@ def read_site(folder: Path) -> Site:
         raise DataError(f"{folder} is not a BIDS folder: it has no dataset_description.json", "Check the path.")
     content = read_json(description)
     name = content.get("Name") if isinstance(content, dict) else None
-    table = _Table(folder / "participants.tsv")
-    patients = [_read_patient(folder, table, number, row) for number, row in table.rows]
-    return Site(str(name or folder.name), folder, tuple(sorted(patients, key=lambda patient: patient.id)))
+    if not isinstance(name, str):
+        raise DataError(f"{description} names no dataset", 'Add "Name" and "BIDSVersion".')
+    patients = [_read_patient(folder, row) for row in read_table(folder / "participants.tsv", "participant_id")]
+    return Site(name, folder, tuple(sorted(patients, key=lambda patient: patient.id)))
+
+
+def _refuse_misplaced(folder: Path, patient: Patient) -> None:
+    if not _ID.fullmatch(patient.id):
+        raise ValueError(f"patient id {patient.id!r} is not made of letters and digits")
+    twice = [day for day, times in Counter(exam.day for exam in patient.exams).items() if times > 1]
+    if twice:
+        raise ValueError(f"patient {patient.id} has two exams on day {twice[0]}")
+    for path, expected in _places(folder, patient):
+        if path is not None and folder / path != expected:
+            raise ValueError(f"{path} of patient {patient.id} belongs at {expected}")
+
+
+def _places(folder: Path, patient: Patient) -> Iterator[tuple[Path | None, Path]]:
+    """Every path of a record with where it belongs."""
+    for exam in patient.exams:
+        for sequence, path in exam.sequences.items():
+            yield path, sequence_path(folder, patient.id, exam.day, sequence)
+        yield exam.label_map, label_map_path(folder, patient.id, exam.day)
+        yield exam.brain_mask, brain_mask_path(folder, patient.id, exam.day)
+    for order, course in enumerate(patient.courses, start=1):
+        yield course.dose, dose_path(folder, patient.id, order, "dose")
+        yield course.dose_rbe, dose_path(folder, patient.id, order, "dose_rbe")
+        yield course.letd, dose_path(folder, patient.id, order, "letd")
+
+
+def _write_descriptions(site: Site) -> None:
+    """What describes the whole folder; sidecars in an upper folder hold for all files of that name below it."""
+    derivatives = site.folder / DERIVATIVES
+    description = {"Name": site.name, "BIDSVersion": "1.10.0"}
+    write_json(site.folder / "dataset_description.json", description | {"DatasetType": "raw"})
+    generated = {"DatasetType": "derivative", "GeneratedBy": [{"Name": "flame", "Version": flame.__version__}]}
+    write_json(derivatives / "dataset_description.json", description | generated)
+    if not any(site.folder.glob("README*")):
+        write_text(site.folder / "README.md", README.format(site=site.name))
+    write_text(derivatives / ".bidsignore", BIDSIGNORE)
+    write_json(derivatives / "desc-tumour_dseg.json", dict(LABEL_MAP))
+    write_table(derivatives / "desc-tumour_dseg.tsv", list(LABELS_TABLE[0]), LABELS_TABLE)
+    write_json(derivatives / "desc-brain_mask.json", dict(BRAIN_MASK))
+    write_json(site.folder / "participants.json", dict(PARTICIPANTS))
 
 
 def _write_patient(folder: Path, patient: Patient) -> None:
-    exams = [
-        {
-            "session_id": f"ses-{ses_label(exam.day)}",
-            "day": exam.day,
-            "steroid_mg": exam.steroid_mg,
-            "clinical_status": exam.clinical_status,
-        }
-        for exam in patient.exams
-    ]
     path = exams_path(folder, patient.id)
     write_json(path.with_suffix(".json"), dict(EXAMS))
-    _write_table(path, ["session_id", *EXAMS], exams)
-    columns = ["arm", "prescription_gy", "fractions", "start_day", "end_day", "rbe_model"]
-    courses = [{name: getattr(course, name) for name in columns} for course in patient.courses]
+    write_table(path, ["session_id", *EXAMS], map(_exam, patient.exams))
     path = courses_path(folder, patient.id)
     write_json(path.with_suffix(".json"), dict(COURSES))
-    _write_table(path, columns, courses)
-    for exam in patient.exams:
-        for sequence, image in exam.sequences.items():
-            write_json(_sidecar(folder / image), image_sidecar(sequence))
-        if exam.label_map is not None:
-            write_json(_sidecar(folder / exam.label_map), dict(LABEL_MAP))
-        if exam.brain_mask is not None:
-            write_json(_sidecar(folder / exam.brain_mask), {"Type": "Brain", "SkullStripped": True})
-
-
-def _sidecar(image: Path) -> Path:
-    return image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+    write_table(path, list(COURSES), [_course(order, one) for order, one in enumerate(patient.courses, start=1)])
 
 
 def _participant(patient: Patient) -> dict[str, Any]:
@@ -136,136 +156,65 @@ def _participant(patient: Patient) -> dict[str, Any]:
     }
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Any) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row[column]) for column in columns] for row in rows)
-    write_text(path, text.getvalue())
+def _exam(exam: Exam) -> dict[str, Any]:
+    return {
+        "session_id": f"ses-{ses_label(exam.day)}",
+        "day": exam.day,
+        "steroid_mg": exam.steroid_mg,
+        "clinical_status": exam.clinical_status,
+    }
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
-    return str(value)
+def _course(order: int, course: Course) -> dict[str, Any]:
+    return {
+        "course": order,
+        "arm": course.arm,
+        "prescription_gy": course.prescription_gy,
+        "fractions": course.fractions,
+        "start_day": course.start_day,
+        "end_day": course.end_day,
+        "rbe_model": course.rbe_model,
+    }
 
 
-class _Table:
-    """A tab-separated table with errors that name file, line, column and value."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except FileNotFoundError as error:
-            raise DataError(f"{path} does not exist", "Restore the table.") from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 text", "Save the table as UTF-8.") from error
-        reader = csv.DictReader(io.StringIO(text), delimiter="\t")
-        self.rows: list[tuple[int, Row]] = [(number, row) for number, row in enumerate(reader, start=2)]
-
-    def value(self, number: int, row: Row, column: str, parse: Callable[[str], T]) -> T:
-        text = row.get(column)
-        if text is None:
-            raise DataError(f"{self.path}, line {number}: column {column} is missing", "Add the column.")
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise DataError(
-                f"{self.path}, line {number}, column {column}: {text!r} {error}", "Correct the value, or write n/a."
-            ) from error
-
-    def known(self, number: int, row: Row, column: str, parse: Callable[[str], T]) -> T | None:
-        if row.get(column) in (None, UNKNOWN, ""):
-            return None
-        return self.value(number, row, column, parse)
-
-
-def _integer(text: str) -> int:
+def _read_patient(folder: Path, row: Row) -> Patient:
+    identity = row.value("participant_id", _subject)
     try:
-        return int(text)
-    except ValueError:
-        raise ValueError("is not a whole number") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError("is not a number") from None
-
-
-def _yes(text: str) -> bool:
-    if text not in ("yes", "no"):
-        raise ValueError("is neither yes nor no")
-    return text == "yes"
-
-
-def _one_of(kind: Any) -> Callable[[str], Any]:
-    allowed = get_args(kind)
-
-    def parse(text: str) -> Any:
-        if text not in allowed:
-            raise ValueError(f"is none of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _subject(text: str) -> str:
-    identity = text.removeprefix("sub-")
-    if identity == text or not identity.isalnum():
-        raise ValueError("is not sub- and letters or digits")
-    return identity
-
-
-def _read_patient(folder: Path, table: _Table, number: int, row: Row) -> Patient:
-    identity = table.value(number, row, "participant_id", _subject)
-    outcome = Outcome(
-        death_day=table.known(number, row, "death_day", _integer),
-        last_contact_day=table.known(number, row, "last_contact_day", _integer),
-    )
-    return Patient(
-        id=identity,
-        age=table.known(number, row, "age", _number),
-        sex=table.known(number, row, "sex", _one_of(Sex)),
-        performance_status=table.known(number, row, "performance_status", _integer),
-        mgmt_methylated=table.known(number, row, "mgmt", _yes),
-        idh_mutant=table.known(number, row, "idh", _yes),
-        resection=table.known(number, row, "resection", _one_of(Resection)),
-        diagnosis_day=table.known(number, row, "diagnosis_day", _integer),
-        exams=_read_exams(folder, identity),
-        courses=_read_courses(folder, identity),
-        outcome=outcome,
-    )
-
-
-def _ses_day(text: str) -> int:
-    try:
-        return ses_day(text.removeprefix("ses-"))
-    except ValueError:
-        raise ValueError("is not ses- and a day, as ses-pre0014 or ses-0070") from None
+        return Patient(
+            id=identity,
+            age=row.known("age", number),
+            sex=row.known("sex", one_of(Sex)),
+            performance_status=row.known("performance_status", whole_number),
+            mgmt_methylated=row.known("mgmt", yes),
+            idh_mutant=row.known("idh", yes),
+            resection=row.known("resection", one_of(Resection)),
+            diagnosis_day=row.known("diagnosis_day", whole_number),
+            exams=_read_exams(folder, identity),
+            courses=_read_courses(folder, identity),
+            outcome=Outcome(
+                death_day=row.known("death_day", whole_number),
+                last_contact_day=row.known("last_contact_day", whole_number),
+            ),
+        )
+    except ValueError as error:
+        raise row.error(str(error)) from error
 
 
 def _read_exams(folder: Path, identity: str) -> tuple[Exam, ...]:
-    table = _Table(exams_path(folder, identity))
     exams = []
-    for number, row in table.rows:
-        day = table.value(number, row, "session_id", _ses_day)
+    for row in read_table(exams_path(folder, identity), "session_id"):
+        day = row.value("session_id", _session_day)
+        if row.known("day", whole_number) not in (None, day):
+            raise row.error(f"column day: {row.cells['day']!r} contradicts {row.cells['session_id']}")
         images = {sequence: sequence_path(folder, identity, day, sequence) for sequence in SEQUENCES}
-        label_map, brain = label_map_path(folder, identity, day), brain_mask_path(folder, identity, day)
         exams.append(
             Exam(
                 day=day,
-                sequences={sequence: image for sequence, image in images.items() if image.exists()},
-                label_map=label_map if label_map.exists() else None,
-                brain_mask=brain if brain.exists() else None,
-                steroid_mg=table.known(number, row, "steroid_mg", _number),
-                clinical_status=table.known(number, row, "clinical_status", _one_of(ClinicalStatus)),
+                sequences={sequence: path for sequence, path in images.items() if path.exists()},
+                label_map=_existing(label_map_path(folder, identity, day)),
+                brain_mask=_existing(brain_mask_path(folder, identity, day)),
+                steroid_mg=row.known("steroid_mg", number),
+                clinical_status=row.known("clinical_status", one_of(ClinicalStatus)),
             )
         )
     return tuple(sorted(exams, key=lambda exam: exam.day))
@@ -273,27 +222,42 @@ def _read_exams(folder: Path, identity: str) -> tuple[Exam, ...]:
 
 def _read_courses(folder: Path, identity: str) -> tuple[Course, ...]:
     path = courses_path(folder, identity)
-    if not path.exists():
-        return ()
-    table = _Table(path)
-    courses = []
-    for order, (number, row) in enumerate(table.rows, start=1):
-        grids: dict[Grids, Path] = {kind: dose_path(folder, identity, order, kind) for kind in get_args(Grids)}
-        found = {kind: grid if grid.exists() else None for kind, grid in grids.items()}
+    courses: list[Course] = []
+    for order, row in enumerate(read_table(path, "course") if path.exists() else [], start=1):
+        if row.value("course", whole_number) != order:
+            raise row.error(f"column course: {row.cells['course']!r}, but courses are numbered from 1 in order of day")
+        grids = {kind: _existing(dose_path(folder, identity, order, kind)) for kind in get_args(Grids)}
         try:
-            courses.append(
-                Course(
-                    arm=table.value(number, row, "arm", _one_of(Arm)),
-                    prescription_gy=table.value(number, row, "prescription_gy", _number),
-                    fractions=table.value(number, row, "fractions", _integer),
-                    start_day=table.value(number, row, "start_day", _integer),
-                    end_day=table.value(number, row, "end_day", _integer),
-                    dose=found["dose"],
-                    dose_rbe=found["dose_rbe"],
-                    letd=found["letd"],
-                    rbe_model=table.known(number, row, "rbe_model", str),
-                )
+            course = Course(
+                arm=row.value("arm", one_of(Arm)),
+                prescription_gy=row.value("prescription_gy", number),
+                fractions=row.value("fractions", whole_number),
+                start_day=row.value("start_day", whole_number),
+                end_day=row.value("end_day", whole_number),
+                rbe_model=row.known("rbe_model", str),
+                **grids,
             )
         except ValueError as error:
-            raise DataError(f"{path}, line {number}: {error}", "Correct the course.") from error
+            raise row.error(str(error)) from error
+        if courses and course.start_day < courses[-1].start_day:
+            raise row.error(f"column start_day: {course.start_day} lies before that of the course above")
+        courses.append(course)
     return tuple(courses)
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.exists() else None
+
+
+def _subject(text: str) -> str:
+    identity = text.removeprefix("sub-")
+    if identity == text or not _ID.fullmatch(identity):
+        raise ValueError("is not sub- and letters or digits")
+    return identity
+
+
+def _session_day(text: str) -> int:
+    try:
+        return ses_day(text.removeprefix("ses-"))
+    except ValueError:
+        raise ValueError("is not ses- and a day, as ses-pre0014 or ses-0070") from None

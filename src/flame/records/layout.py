@@ -32,7 +32,11 @@ def ses_label(day: int) -> str:
 
 def ses_day(label: str) -> int:
     """Day of an exam from its BIDS label. Raises ValueError for a label that `ses_label` does not make."""
-    return -int(label[3:]) if label.startswith("pre") else int(label)
+    digits = label.removeprefix("pre")
+    day = int(digits) if digits == label else -int(digits)
+    if ses_label(day) != label:
+        raise ValueError(f"{label!r} is not the label of day {day}, which is {ses_label(day)!r}")
+    return day
 
 
 def sequence_path(folder: Path, patient_id: str, day: int, sequence: Sequence) -> Path:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from flame.records.patient import LABELS, Sequence
+from flame.records.patient import LABELS
 
-__all__ = ["BIDSIGNORE", "COURSES", "EXAMS", "LABEL_MAP", "PARTICIPANTS", "README", "image_sidecar"]
+__all__ = ["BIDSIGNORE", "BRAIN_MASK", "COURSES", "EXAMS", "LABELS_TABLE", "LABEL_MAP", "PARTICIPANTS", "README"]
 
 _YES_NO = {"yes": "yes", "no": "no"}
 _DAY = "Days since the start of the first radiotherapy course (day 0)."
@@ -44,6 +44,7 @@ EXAMS: Mapping[str, Any] = MappingProxyType(
 
 COURSES: Mapping[str, Any] = MappingProxyType(
     {
+        "course": {"Description": "Number of the course, from 1, as in the names of its dose grids."},
         "arm": {
             "Description": "Type of radiotherapy.",
             "Levels": {"photon": "photons", "proton": "protons", "carbon": "protons with a carbon ion boost"},
@@ -57,13 +58,19 @@ COURSES: Mapping[str, Any] = MappingProxyType(
 )
 
 LABEL_MAP: Mapping[str, Any] = MappingProxyType(
-    {
-        "Manual": False,
-        "Atlas": "BraTS 2024 label values: " + ", ".join(f"{value} {name}" for name, value in LABELS.items()),
-    }
+    {"Description": "Label map of the tumour, values as in BraTS 2024; the table beside this file names them."}
 )
 
-BIDSIGNORE = """**/dose/
+LABELS_TABLE: tuple[Mapping[str, Any], ...] = (
+    {"index": LABELS["NETC"], "name": "non-enhancing tumour core: necrosis", "abbreviation": "NETC"},
+    {"index": LABELS["SNFH"], "name": "surrounding FLAIR hyperintensity: oedema", "abbreviation": "SNFH"},
+    {"index": LABELS["ET"], "name": "enhancing tumour", "abbreviation": "ET"},
+    {"index": LABELS["RC"], "name": "resection cavity", "abbreviation": "RC"},
+)
+
+BRAIN_MASK: Mapping[str, Any] = MappingProxyType({"Description": "The brain, 1 inside.", "Type": "Brain"})
+
+BIDSIGNORE = """sub-*/dose
 *_desc-courses_rt.*
 """
 """BIDS has no names for dose grids and radiotherapy courses yet."""
@@ -73,9 +80,3 @@ README = """# {site}
 Glioblastoma exams before and after radiotherapy, one folder per patient and exam. Label maps, brain masks and dose
 grids lie under `derivatives/flame`. All days count from the start of the first radiotherapy course.
 """
-
-
-def image_sidecar(sequence: Sequence) -> dict[str, Any]:
-    """The JSON beside an image: a skull-stripped grid of one sequence."""
-    contrast = {"ContrastBolusIngredient": "GADOLINIUM"} if sequence == "T1ce" else {}
-    return {"Modality": "MR", "SkullStripped": True} | contrast
