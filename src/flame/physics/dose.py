@@ -1,48 +1,75 @@
-"""Plans and delivered dose of the three arms on a patient's own grid: photons, protons, protons with a carbon boost."""
+"""Radiotherapy plans: target volumes, and the dose that photons, protons or carbon ions deliver to a head."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform, distance_transform_edt, zoom
+from scipy.ndimage import distance_transform_edt
 
-from flame.physics.ion import ion_dose, rbe_weighted
-from flame.physics.photon import photon_dose
-from flame.physics.radiobiology import CLINICAL_RBE_MODEL
+from flame.errors import DataError
+from flame.physics import ions, photon
+from flame.physics.anatomy import Tissue
+from flame.physics.beams import Head, make_head
+from flame.physics.pristine import CARBON, PROTON
+from flame.physics.radiobiology import CLINICAL_RBE_MODEL, dose_rbe
 from flame.records.patient import Arm
 from flame.records.volume import Grid
 
-__all__ = ["CARBON_BOOST", "DosePlan", "Part", "plan", "stopping_power", "targets"]
+__all__ = ["BOOST_FRACTIONS", "BOOST_GY", "DosePart", "DosePlan", "Margins", "plan", "targets"]
+
+BOOST_GY, BOOST_FRACTIONS = 15.0, 3
+"""The carbon boost of the carbon arm [Gy(RBE)], after protons (NCT04536649)."""
+
+PHOTON_LETD = 0.3
+"""LETd that stands for photons of 6 MV [keV/um]; no model here depends on it."""
 
 Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Shift = tuple[float, float, float]
 
-CALCULATION_MM = 3.0
-CTV_MARGIN_MM, PTV_MARGIN_MM, BOOST_MARGIN_MM = 15.0, 3.0, 3.0
-CARBON_BOOST = (15.0, 3)
-"""Carbon part of the carbon arm: Gy(RBE) and fractions, after protons (trial NCT04536649)."""
-_HEAD_MM = 18.0
-_PHOTON_LETD = 0.3
+
+@dataclass(frozen=True)
+class Margins:
+    """Margins of target volumes [mm].
+
+    Attributes:
+        ctv: gross to clinical target volume, clipped to the brain (ESTRO-EANO 2023).
+        boost: the same for the carbon boost.
+        ptv: clinical to planning target volume; may leave the brain.
+    """
+
+    ctv: float = 15.0
+    boost: float = 5.0
+    ptv: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """One series of fractions with one particle: physical `dose_gy` [Gy], `letd` [keV/um], `dose_rbe_gy` [Gy(RBE)]."""
+class DosePart:
+    """Equal fractions of one particle: what survival has to be computed from. Arrays (x, y, z) as in `DosePlan`."""
 
     arm: Arm
+    prescription_gy: float
+    fractions: int
+    rbe_model: str
     dose_gy: Field
     letd: Field
     dose_rbe_gy: Field
-    fractions: int
+    ptv: Mask
+    beams: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class DosePlan:
-    """A delivered course on the patient's grid, all (x, y, z).
+    """The dose of a course on the patient's grid.
 
-    `dose_gy` physical sum [Gy], `letd` dose-averaged over all parts [keV/um], `dose_rbe_gy` sum of RBE-weighted doses
-    [Gy(RBE)] under `rbe_model`; `ctv` and `ptv` bool; `parts` in the order of delivery.
+    Attributes:
+        dose_gy: total physical dose, float32 [Gy].
+        letd: dose-averaged LET, weighted by physical dose over the parts, float32 [keV/um].
+        dose_rbe_gy: total RBE-weighted dose, float32 [Gy(RBE)].
+        rbe_model: names of the parts' RBE models, joined by "+".
+        ctv, ptv: target volumes of the whole course, bool.
+        beams: azimuth and elevation of every beam [degree].
+        parts: the series of fractions, one after the other.
     """
 
     dose_gy: Field
@@ -51,31 +78,26 @@ class DosePlan:
     rbe_model: str
     ctv: Mask
     ptv: Mask
-    parts: tuple[Part, ...]
+    beams: tuple[tuple[float, float], ...]
+    parts: tuple[DosePart, ...]
 
 
-def targets(gtv: Mask, brain: Mask, spacing_mm: float, margin_mm: float = CTV_MARGIN_MM) -> tuple[Mask, Mask]:
-    """Clinical and planning target volume: the GTV and a margin within the brain (ESTRO-EANO 2023), and 3 mm more.
-
-    Args:
-        gtv: gross tumour volume, bool (x, y, z).
-        brain: same shape.
-        spacing_mm: of the isotropic grid.
-        margin_mm: from GTV to CTV.
-    """
-    ctv = (distance_transform_edt(~gtv) * spacing_mm <= margin_mm) & brain
-    return ctv, distance_transform_edt(~ctv) * spacing_mm <= PTV_MARGIN_MM
-
-
-def stopping_power(brain: Mask, spacing_mm: float) -> Field:
-    """A head around a brain mask, relative to water: 2 mm of fluid, 6 mm of skull (1.55), 5 mm of scalp (1.04), air."""
-    outside = distance_transform_edt(~brain) * spacing_mm
-    layers = [outside <= 2, outside <= 8, outside <= 13]
-    return np.select(layers, [np.float32(1.0), np.float32(1.55), np.float32(1.04)], np.float32(0.0))
+def targets(gtv: Mask, brain: Mask, grid: Grid, margin_mm: float, ptv_mm: float) -> tuple[Mask, Mask]:
+    """Clinical target volume (GTV plus margin, clipped to the brain) and planning target volume around it."""
+    reach = [int(np.ceil((margin_mm + ptv_mm) / size)) + 1 for size in grid.spacing_mm]
+    box = []
+    for axis in range(3):
+        inside = np.flatnonzero(gtv.any(axis=tuple({0, 1, 2} - {axis})))
+        box.append(slice(max(int(inside[0]) - reach[axis], 0), int(inside[-1]) + reach[axis] + 1))
+    where = (box[0], box[1], box[2])
+    ctv, ptv = np.zeros(gtv.shape, bool), np.zeros(gtv.shape, bool)
+    ctv[where] = (distance_transform_edt(~gtv[where], sampling=grid.spacing_mm) <= margin_mm) & brain[where]
+    ptv[where] = distance_transform_edt(~ctv[where], sampling=grid.spacing_mm) <= ptv_mm
+    return ctv, ptv
 
 
 def plan(
-    brain: Mask,
+    head: Tissue | Mask,
     gtv: Mask,
     grid: Grid,
     arm: Arm,
@@ -84,113 +106,92 @@ def plan(
     *,
     range_error: float = 0.0,
     shift_mm: Shift = (0.0, 0.0, 0.0),
+    margins: Margins | None = None,
 ) -> DosePlan:
-    """Plan an arm and deliver it.
+    """Plan a course and deliver it. Same input, same bytes.
 
-    The dose is computed on a 3 mm grid of a head built around the brain, and normalised so that the median of the CTV
-    gets the prescription. The carbon arm is protons followed by a carbon boost of 15 Gy(RBE) in 3 fractions to the GTV
-    and 3 mm around it.
+    The carbon arm is a course of protons with a carbon boost of 15 Gy(RBE) in 3 fractions at its end; both are in its
+    prescription and fractions.
 
     Args:
-        brain: bool (x, y, z).
-        gtv: gross tumour volume, same shape, not empty.
-        grid: of both, isotropic.
-        arm: type of radiotherapy.
-        prescription_gy: Gy, or Gy(RBE) for ions, of the whole course.
+        head: the brain's mask, or a tissue that has one.
+        gtv: gross tumour volume, bool, on `grid`.
+        grid: axis-aligned RAS grid of all arrays.
+        prescription_gy: median dose of the planning target volume [Gy, or Gy(RBE) for ions].
         fractions: of the whole course.
-        range_error: share by which ions' real depth differs from the planned one.
-        shift_mm: set-up error (x, y, z) by which the delivered dose is displaced.
+        range_error: relative error of stopping powers at delivery, which the plan does not know; photons ignore it.
+        shift_mm: set-up error at delivery along each axis.
 
-    Raises: ValueError: if the GTV is empty, the grid is not isotropic, or the prescription leaves nothing to protons.
+    Raises:
+        DataError: if the GTV or the brain is empty.
+        ValueError: if shapes differ, or the carbon arm has no room for its boost.
     """
-    spacing = grid.spacing_mm[0]
-    if not gtv.any():
-        raise ValueError("the gross tumour volume is empty: there is nothing to plan for")
-    if max(grid.spacing_mm) - min(grid.spacing_mm) > 1e-3:
-        raise ValueError(f"the grid must be isotropic, its spacing is {grid.spacing_mm} mm")
-    ctv, ptv = targets(gtv, brain, spacing)
-    head = _Head(brain, spacing, shift_mm)
+    brain = head.brain if isinstance(head, Tissue) else head
+    _check(brain, gtv, grid)
+    wide = margins or Margins()
+    ctv, ptv = targets(gtv, brain, grid, wide.ctv, wide.ptv)
+    spacing = np.array(grid.spacing_mm)
+    skull = make_head(brain, spacing)
     if arm == "photon":
-        parts: tuple[Part, ...] = (_photon_part(head, ctv, ptv, prescription_gy, fractions),)
-    elif arm == "proton":
-        parts = (_ion_part(head, "proton", ctv, ptv, prescription_gy, fractions, range_error),)
-    else:
-        boost_gy, boost_fractions = CARBON_BOOST
-        if prescription_gy <= boost_gy or fractions <= boost_fractions:
-            raise ValueError(f"{prescription_gy} Gy(RBE) in {fractions} fractions leaves nothing beside the boost")
-        boost_ctv, boost_ptv = targets(gtv, brain, spacing, BOOST_MARGIN_MM)
-        parts = (
-            _ion_part(head, "proton", ctv, ptv, prescription_gy - boost_gy, fractions - boost_fractions, range_error),
-            _ion_part(head, "carbon", boost_ctv, boost_ptv, boost_gy, boost_fractions, range_error),
+        given = photon.irradiate(skull, ptv, spacing, prescription_gy, shift_mm=shift_mm)
+        letd = np.full(grid.shape, PHOTON_LETD, np.float32)
+        model = CLINICAL_RBE_MODEL[arm]
+        only = DosePart(arm, prescription_gy, fractions, model, given.dose_gy, letd, given.dose_gy, ptv, given.beams)
+        return _whole((only,), ctv, ptv)
+    if arm == "proton":
+        return _whole(
+            (_ion("proton", skull, ptv, spacing, prescription_gy, fractions, range_error, shift_mm),), ctv, ptv
         )
-    return _summed(parts, ctv, ptv)
-
-
-@dataclass(frozen=True, eq=False)
-class _Head:
-    """The head on the calculation grid, and the way there and back."""
-
-    brain: Mask
-    spacing_mm: float
-    shift_mm: Shift
-
-    @property
-    def scale(self) -> float:
-        return self.spacing_mm / CALCULATION_MM
-
-    @property
-    def margin(self) -> int:
-        return int(np.ceil(_HEAD_MM / self.spacing_mm))
-
-    def coarse(self, array: NDArray[np.generic]) -> Field:
-        padded = array.astype(np.float32)
-        found: Field = zoom(padded, self.scale, order=1, grid_mode=True, mode="grid-constant")
-        return found
-
-    def padded(self, mask: Mask) -> Mask:
-        return np.pad(mask, self.margin)
-
-    def fine(self, array: Field) -> Field:
-        """Back onto the patient's grid, displaced by the set-up error."""
-        shape = tuple(size + 2 * self.margin for size in self.brain.shape)
-        offset = 0.5 * self.scale - 0.5 + np.array(self.shift_mm) / CALCULATION_MM
-        full = affine_transform(array, np.full(3, self.scale), offset, shape, order=1)
-        inner = tuple(slice(self.margin, self.margin + size) for size in self.brain.shape)
-        return np.ascontiguousarray(full[inner])
-
-    def power(self) -> Field:
-        return self.coarse(stopping_power(self.padded(self.brain), self.spacing_mm))
-
-    def mask(self, mask: Mask) -> Mask:
-        found: Mask = self.coarse(self.padded(mask)) > 0.5
-        return found
-
-
-def _photon_part(head: _Head, ctv: Mask, ptv: Mask, prescription_gy: float, fractions: int) -> Part:
-    dose, _ = photon_dose(head.power(), head.mask(ptv), prescription_gy, CALCULATION_MM)
-    dose *= np.float32(prescription_gy / np.median(dose[head.mask(ctv)]))
-    delivered = head.fine(dose)
-    return Part("photon", delivered, np.full_like(delivered, _PHOTON_LETD), delivered, fractions)
-
-
-def _ion_part(
-    head: _Head, ion: Arm, ctv: Mask, ptv: Mask, prescription_gy: float, fractions: int, range_error: float
-) -> Part:
-    kind = "carbon" if ion == "carbon" else "proton"
-    dose, letd, _ = ion_dose(
-        head.power(), head.mask(ptv), prescription_gy, fractions, kind, CALCULATION_MM, range_error
+    if prescription_gy <= BOOST_GY or fractions <= BOOST_FRACTIONS:
+        raise ValueError(f"a carbon arm of {prescription_gy} Gy(RBE) in {fractions} has no room for its boost")
+    _, boost = targets(gtv, brain, grid, wide.boost, wide.ptv)
+    first = _ion(
+        "proton", skull, ptv, spacing, prescription_gy - BOOST_GY, fractions - BOOST_FRACTIONS, range_error, shift_mm
     )
-    inside = head.mask(ctv)
-    for _ in range(3):  # carbon's RBE falls with dose, so one step does not reach the prescription
-        dose *= np.float32(prescription_gy / np.median(rbe_weighted(dose[inside], letd[inside], fractions, kind)))
-    delivered, delivered_letd = head.fine(dose), head.fine(letd)
-    return Part(ion, delivered, delivered_letd, rbe_weighted(delivered, delivered_letd, fractions, kind), fractions)
+    second = _ion("carbon", skull, boost, spacing, BOOST_GY, BOOST_FRACTIONS, range_error, shift_mm)
+    return _whole((first, second), ctv, ptv)
 
 
-def _summed(parts: tuple[Part, ...], ctv: Mask, ptv: Mask) -> DosePlan:
-    dose = np.sum([part.dose_gy for part in parts], axis=0, dtype=np.float32)
-    weighted = np.sum([part.dose_gy * part.letd for part in parts], axis=0, dtype=np.float32)
-    letd = np.where(dose > 0.5, weighted / np.maximum(dose, np.float32(1e-3)), np.float32(0))
-    rbe_model = "+".join(CLINICAL_RBE_MODEL[part.arm] for part in parts)
-    dose_rbe = np.sum([part.dose_rbe_gy for part in parts], axis=0, dtype=np.float32)
-    return DosePlan(dose, letd, dose_rbe, rbe_model, ctv, ptv, parts)
+def _ion(
+    arm: Arm,
+    head: Head,
+    ptv: Mask,
+    spacing: NDArray[np.float64],
+    prescription_gy: float,
+    fractions: int,
+    range_error: float,
+    shift_mm: Shift,
+) -> DosePart:
+    """One series of ion fractions."""
+    model = CLINICAL_RBE_MODEL[arm]
+
+    def weighting(dose: Field, letd: Field) -> Field:
+        return np.asarray(dose_rbe(dose, letd, fractions, model), np.float32)
+
+    ion = PROTON if arm == "proton" else CARBON
+    given = ions.irradiate(
+        head, ptv, spacing, ion, prescription_gy, weighting, range_error=range_error, shift_mm=shift_mm
+    )
+    weighted = weighting(given.dose_gy, given.letd)
+    return DosePart(arm, prescription_gy, fractions, model, given.dose_gy, given.letd, weighted, ptv, given.beams)
+
+
+def _whole(parts: tuple[DosePart, ...], ctv: Mask, ptv: Mask) -> DosePlan:
+    """The sum of the parts."""
+    if len(parts) == 1:
+        part = parts[0]
+        return DosePlan(part.dose_gy, part.letd, part.dose_rbe_gy, part.rbe_model, ctv, ptv, part.beams, parts)
+    dose = np.sum([part.dose_gy for part in parts], axis=0)
+    letd = np.sum([part.dose_gy * part.letd for part in parts], axis=0) / np.maximum(dose, np.float32(1e-3))
+    weighted = np.sum([part.dose_rbe_gy for part in parts], axis=0)
+    beams = tuple(angles for part in parts for angles in part.beams)
+    return DosePlan(dose, letd, weighted, "+".join(part.rbe_model for part in parts), ctv, ptv, beams, parts)
+
+
+def _check(brain: Mask, gtv: Mask, grid: Grid) -> None:
+    if brain.shape != grid.shape or gtv.shape != grid.shape:
+        raise ValueError(f"brain {brain.shape}, GTV {gtv.shape} and grid {grid.shape} must have one shape")
+    if not brain.any():
+        raise DataError("the brain mask is empty, so no plan can be made", "Make the brain mask again.")
+    if not gtv.any():
+        raise DataError("the gross tumour volume is empty, so no plan can be made", "Check the label map's values.")
