@@ -1,0 +1,93 @@
+"""Predicted beside true maps of one patient: rows are arms, columns are horizons."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flame.records.patient import REGIONS as LABEL_SETS
+from flame.records.patient import Region
+from flame.report.colours import REGIONS, colour
+from flame.report.tiles import Grid, draw_band, draw_outline, grey, show
+from flame.report.words import arm_order, horizon_text, name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_maps", "maps_grid"]
+
+_ORDER: tuple[Region, ...] = ("ET", "TC", "WT")
+_DRAWN: tuple[tuple[Region, float], ...] = (("WT", 0.26), ("ET", 0.5))
+"""Regions that are drawn, from the outer to the inner, with the opacity of the predicted one."""
+
+
+def maps_grid(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Grid:
+    """The tiles that `draw_maps` needs for this patient."""
+    width, height = arrays["background"].shape
+    return Grid(rows=max(1, len(facts["arms"])), columns=1 + len(facts["horizons"]), aspect=height / width)
+
+
+def draw_maps(figure: "Figure", arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+    """Draw the last exam, then for every arm and horizon the prediction (filled) and the truth (outlined, if known).
+
+    Args:
+        figure: empty, of the size of `maps_grid`.
+        arrays: `background`, `last`, `predicted_<arm>_<horizon>`, `true_<arm>_<horizon>`.
+        facts: `horizons` [days], `arms` (name -> facts with `support`), `arm` (the delivered one).
+    """
+    grid = maps_grid(arrays, facts)
+    image = grey(arrays["background"])
+    grid.name_column(figure, 0, "last exam")
+    for column, horizon in enumerate(facts["horizons"], start=1):
+        grid.name_column(figure, column, horizon_text(horizon))
+    for row, arm in enumerate(arm_order(facts["arms"])):
+        grid.name_row(figure, row, name(arm), _support_text(facts, arm))
+        first = grid.axes(figure, row, 0)
+        show(first, image)
+        _outline_regions(first, arrays["last"])
+        for column, horizon in enumerate(facts["horizons"], start=1):
+            axes = grid.axes(figure, row, column)
+            show(axes, image)
+            _draw_horizon(axes, arrays, f"{arm}_{horizon}")
+    _legend(figure)
+
+
+def _support_text(facts: Mapping[str, Any], arm: str) -> str:
+    support = str(facts["arms"][arm].get("support", "support unknown")).replace(" counterfactual", "\ncounterfactual")
+    support = support.replace("mechanistic ", "mechanistic\n")
+    return f"delivered\n{support}" if arm == facts.get("arm") else support
+
+
+def _draw_horizon(axes: "Axes", arrays: Mapping[str, NDArray[Any]], key: str) -> None:
+    predicted, truth = arrays.get(f"predicted_{key}"), arrays.get(f"true_{key}")
+    if predicted is None:
+        axes.text(0.5, 0.5, "not predicted", transform=axes.transAxes, ha="center", va="center", color="#ffffff")
+    else:
+        for region, opacity in _DRAWN:
+            draw_band(axes, predicted[_ORDER.index(region)], 0.5, 2.0, REGIONS[region], opacity)
+    draw_outline(axes, np.isin(arrays["last"], LABEL_SETS["WT"]), "#ffffff", 0.7, "dotted")
+    if truth is None:
+        axes.text(0.04, 0.04, "truth not known", transform=axes.transAxes, color="#ffffff", fontsize=6.5)
+    else:
+        _outline_regions(axes, truth)
+
+
+def _outline_regions(axes: "Axes", labels_xy: NDArray[Any]) -> None:
+    for region, _ in _DRAWN:
+        draw_outline(axes, np.isin(labels_xy, LABEL_SETS[region]), REGIONS[region], 1.2)
+
+
+def _legend(figure: "Figure") -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = []
+    for region, opacity in _DRAWN[::-1]:
+        handles.append(Patch(facecolor=REGIONS[region], alpha=opacity + 0.2, label=f"predicted {name(region)}"))
+        handles.append(Line2D([], [], color=REGIONS[region], linewidth=1.6, label=f"true {name(region)}"))
+    handles.append(
+        Line2D([], [], color=colour("muted"), linewidth=1.2, linestyle="dotted", label="whole tumour at the last exam")
+    )
+    figure.legend(handles=handles, loc="upper left", ncols=5, fontsize=7.5, borderpad=0, handlelength=1.6)
