@@ -5,7 +5,7 @@ import numpy as np
 from flame.errors import DataError
 from flame.imaging.cube import resample
 from flame.imaging.prepare import PreparedCourse, PreparedPatient
-from flame.physics.dose import CARBON_BOOST, plan
+from flame.physics.dose import BOOST_FRACTIONS, BOOST_GY, plan
 from flame.records.patient import LABELS, Arm, Course, Exam
 from flame.records.volume import Volume, read_volume
 
@@ -19,11 +19,10 @@ def prescription_under(arm: Arm, delivered: Course) -> tuple[float, int]:
 
     Protons get the photons' number as Gy(RBE); the carbon arm adds its boost to the protons.
     """
-    boost_gy, boost_fractions = CARBON_BOOST
     dose, fractions = delivered.prescription_gy, delivered.fractions
     if delivered.arm == "carbon":
-        dose, fractions = dose - boost_gy, fractions - boost_fractions
-    return (dose + boost_gy, fractions + boost_fractions) if arm == "carbon" else (dose, fractions)
+        dose, fractions = dose - BOOST_GY, fractions - BOOST_FRACTIONS
+    return (dose + BOOST_GY, fractions + BOOST_FRACTIONS) if arm == "carbon" else (dose, fractions)
 
 
 def planned_course(patient: PreparedPatient, delivered: PreparedCourse, arm: Arm) -> PreparedCourse:

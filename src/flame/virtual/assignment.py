@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flame.physics.dose import CARBON_BOOST
+from flame.physics.dose import BOOST_FRACTIONS, BOOST_GY
 from flame.records.patient import ARMS, Arm
 from flame.seeds import stream
 from flame.virtual.population import CaseMix, draw_case_mix
@@ -62,6 +62,5 @@ def prescription(arm: Arm, is_frail: bool) -> tuple[float, int]:
     """
     dose, fractions = (40.05, 15) if is_frail else (60.0, 30)
     if arm == "carbon":
-        boost_gy, boost_fractions = CARBON_BOOST
-        return dose + boost_gy, fractions + boost_fractions
+        return dose + BOOST_GY, fractions + BOOST_FRACTIONS
     return dose, fractions
