@@ -20,12 +20,12 @@ def trial(
     ] = 0.5,
 ) -> None:
     """Simulate a multi-centre trial of photons, protons and carbon ions, with known truth."""
-    from flame.cli.progress import stage_bar
+    from flame.cli.progress import stages
     from flame.virtual.trial import TrialSettings, write_trial
 
     settings = TrialSettings(
-        sites=sites, patients=patients, seed=seed, spacing_mm=spacing, confounding=confounding
+        sites=sites, patients=patients, seed=seed, spacing_mm=spacing, confounding=confounding, workers=workers
     )
-    with stage_bar() as show:
-        write_trial(out, settings, workers=workers, progress=show)
+    with stages() as show:
+        write_trial(out, settings, lambda done, total, site: show("virtual trial", done, total, site))
     typer.echo(f"{sites * patients} patients at {sites} sites: {out / 'sites'}")
