@@ -28,7 +28,7 @@ _BRAIN, _SKULL, _SCALP = 1.03, 1.55, 1.04
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Stopping power relative to water, `spr` (x, y, z), on a cubic grid of `step_mm`; voxel (0, 0, 0) at `origin_mm`."""
+    """Stopping power relative to water, `spr` (x, y, z), on a cubic grid of `step_mm` that begins at `origin_mm`."""
 
     spr: Field
     step_mm: float
@@ -59,7 +59,7 @@ class BeamGrid:
         """Matrix (3, 3) and offset (3,) from a voxel index of a patient grid to a (fractional) index of this grid."""
         matrix = self.frame * spacing_mm / self.step_mm[:, None]
         offset = (self.frame @ (origin_mm - self.isocentre_mm) - self.start_mm) / self.step_mm
-        return matrix.astype(np.float32), offset.astype(np.float32)
+        return matrix.astype(np.float32, order="C"), offset.astype(np.float32)
 
     def see(self, field: Field, spacing_mm: Vector, origin_mm: Vector) -> Field:
         """Sample a field on a patient grid at the voxels of this grid."""
@@ -119,11 +119,11 @@ def _see(field: Field, grid: BeamGrid, spacing_mm: Vector, origin_mm: Vector, sh
     matrix = (grid.frame.T / spacing_mm[:, None]) * grid.step_mm
     offset = (grid.frame.T @ grid.start_mm + grid.isocentre_mm - origin_mm) / spacing_mm
     size = (shape[0], shape[1], shape[2])
-    return np.asarray(sample_affine(field, matrix.astype(np.float32), offset.astype(np.float32), size))
+    return np.asarray(sample_affine(field, matrix.astype(np.float32, order="C"), offset.astype(np.float32), size))
 
 
-def shortest_paths(head: Head, isocentre_mm: Vector, count: int = 3) -> list[tuple[float, float]]:
-    """Azimuth and elevation [degree] of beams with the least water before the isocentre, at least 45 degrees apart."""
+def shortest_paths(head: Head, isocentre_mm: Vector, count: int, apart: float) -> list[tuple[float, float]]:
+    """Angles [degree] of `count` beams with the least water before the isocentre, at least `apart` degrees apart."""
     candidates = [(float(azimuth), float(elevation)) for elevation in (0, 40) for azimuth in range(0, 360, 20)]
     candidates.append((0.0, 85.0))
     back_mm = np.arange(0, 2 * max(head.spr.shape)) * head.step_mm
@@ -135,7 +135,7 @@ def shortest_paths(head: Head, isocentre_mm: Vector, count: int = 3) -> list[tup
     chosen: list[tuple[float, float]] = []
     for index in np.argsort(water, kind="stable"):
         direction = rotation(*candidates[index])[0]
-        if all(direction @ rotation(*other)[0] < np.cos(np.pi / 4) + 1e-9 for other in chosen):
+        if all(direction @ rotation(*other)[0] < np.cos(np.deg2rad(apart)) + 1e-9 for other in chosen):
             chosen.append(candidates[index])
         if len(chosen) == count:
             break

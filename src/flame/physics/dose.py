@@ -97,7 +97,7 @@ def targets(gtv: Mask, brain: Mask, grid: Grid, margin_mm: float, ptv_mm: float)
 
 
 def plan(
-    head: Tissue | Mask,
+    brain: Tissue | Mask,
     gtv: Mask,
     grid: Grid,
     arm: Arm,
@@ -114,7 +114,7 @@ def plan(
     prescription and fractions.
 
     Args:
-        head: the brain's mask, or a tissue that has one.
+        brain: its mask, bool, or the tissue maps that hold it.
         gtv: gross tumour volume, bool, on `grid`.
         grid: axis-aligned RAS grid of all arrays.
         prescription_gy: median dose of the planning target volume [Gy, or Gy(RBE) for ions].
@@ -126,29 +126,29 @@ def plan(
         DataError: if the GTV or the brain is empty.
         ValueError: if shapes differ, or the carbon arm has no room for its boost.
     """
-    brain = head.brain if isinstance(head, Tissue) else head
-    _check(brain, gtv, grid)
+    mask = brain.brain if isinstance(brain, Tissue) else brain
+    _check(mask, gtv, grid)
     wide = margins or Margins()
-    ctv, ptv = targets(gtv, brain, grid, wide.ctv, wide.ptv)
+    ctv, ptv = targets(gtv, mask, grid, wide.ctv, wide.ptv)
     spacing = np.array(grid.spacing_mm)
-    skull = make_head(brain, spacing)
+    head = make_head(mask, spacing)
     if arm == "photon":
-        given = photon.irradiate(skull, ptv, spacing, prescription_gy, shift_mm=shift_mm)
+        given = photon.irradiate(head, ptv, spacing, prescription_gy, shift_mm=shift_mm)
         letd = np.full(grid.shape, PHOTON_LETD, np.float32)
         model = CLINICAL_RBE_MODEL[arm]
         only = DosePart(arm, prescription_gy, fractions, model, given.dose_gy, letd, given.dose_gy, ptv, given.beams)
         return _whole((only,), ctv, ptv)
     if arm == "proton":
         return _whole(
-            (_ion("proton", skull, ptv, spacing, prescription_gy, fractions, range_error, shift_mm),), ctv, ptv
+            (_ion("proton", head, ptv, spacing, prescription_gy, fractions, range_error, shift_mm),), ctv, ptv
         )
     if prescription_gy <= BOOST_GY or fractions <= BOOST_FRACTIONS:
         raise ValueError(f"a carbon arm of {prescription_gy} Gy(RBE) in {fractions} has no room for its boost")
-    _, boost = targets(gtv, brain, grid, wide.boost, wide.ptv)
+    _, boost = targets(gtv, mask, grid, wide.boost, wide.ptv)
     first = _ion(
-        "proton", skull, ptv, spacing, prescription_gy - BOOST_GY, fractions - BOOST_FRACTIONS, range_error, shift_mm
+        "proton", head, ptv, spacing, prescription_gy - BOOST_GY, fractions - BOOST_FRACTIONS, range_error, shift_mm
     )
-    second = _ion("carbon", skull, boost, spacing, BOOST_GY, BOOST_FRACTIONS, range_error, shift_mm)
+    second = _ion("carbon", head, boost, spacing, BOOST_GY, BOOST_FRACTIONS, range_error, shift_mm)
     return _whole((first, second), ctv, ptv)
 
 

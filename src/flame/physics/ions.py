@@ -26,12 +26,20 @@ Weighting = Callable[[Field, Field], Field]
 """From physical dose [Gy] and LETd [keV/um] of the whole series to RBE-weighted dose [Gy(RBE)]."""
 
 
+_EDGE = 0.3
+"""Share of target from which a voxel of the beam's grid belongs to it; below a half, so that the rim is covered."""
+
+_PACE = 1.7
+"""Exponent on the updates of the weights: 1 is the plain scheme; larger ones, below 2, need fewer steps."""
+
+
 @dataclass(frozen=True)
 class IonSettings:
     """How fields are planned.
 
     Attributes:
         fields: number of beams.
+        apart: least angle between two beams [degree].
         step_mm: grid along the beam: depth and lateral [mm].
         range_margin: share of the range that is added beyond the target and taken off before it.
         range_margin_mm: constant part of that margin [mm].
@@ -40,11 +48,12 @@ class IonSettings:
     """
 
     fields: int = 3
-    step_mm: tuple[float, float] = (2.0, 2.5)
-    range_margin: float = 0.025
-    range_margin_mm: float = 1.5
-    lateral_margin_mm: float = 8.0
-    iterations: int = 14
+    apart: float = 80.0
+    step_mm: tuple[float, float] = (2.5, 3.0)
+    range_margin: float = 0.035
+    range_margin_mm: float = 3.0
+    lateral_margin_mm: float = 10.0
+    iterations: int = 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +130,10 @@ def irradiate(
         range_error: relative error of all stopping powers at delivery; the plan does not know it.
         shift_mm: how far the head lies off at delivery; dose lands on tissue that is this far along each axis.
     """
-    points = np.argwhere(target).astype(np.float32)
+    points = np.argwhere(target).astype(np.float32, order="C")
     isocentre = points.mean(axis=0).astype(np.float64) * spacing_mm
     used = settings or IonSettings()
-    beams = shortest_paths(head, isocentre, used.fields)
+    beams = shortest_paths(head, isocentre, used.fields, used.apart)
     series = _Series(ion, depth_dose(ion), weighting, prescription_gy / len(beams), used)
     fields = [_plan(head, target, points, spacing_mm, rotation(*angles), isocentre, series) for angles in beams]
     scale = _scale(fields, points, spacing_mm, weighting, prescription_gy)
@@ -134,7 +143,7 @@ def irradiate(
         matrix, offset = field.grid.index_map(spacing_mm, -np.asarray(shift_mm))
         dose += sample_affine(delivered[0], matrix, offset, target.shape)
         dose_let += sample_affine(delivered[1], matrix, offset, target.shape)
-    return IonDose(dose, dose_let / np.maximum(dose, np.float32(1e-3)), tuple(beams))
+    return IonDose(dose, _let(dose_let, dose), tuple(beams))
 
 
 def _plan(
@@ -145,9 +154,11 @@ def _plan(
     reach = np.abs((points * spacing_mm - isocentre) @ frame[1:].T).max(axis=0) + 4.5 * series.ion.spot_mm
     depth_mm, lateral_mm = settings.step_mm
     grid = view(head, frame, isocentre, reach, np.array([depth_mm, lateral_mm, lateral_mm]))
-    inside = grid.see(target.astype(np.float32), spacing_mm, np.zeros(3)) >= 0.5
-    outline_mm, nearest = distance_transform_edt(~inside.any(axis=0), return_indices=True)
-    rays = np.argwhere(outline_mm * lateral_mm <= settings.lateral_margin_mm)
+    inside = grid.see(target.astype(np.float32), spacing_mm, np.zeros(3)) >= _EDGE
+    outside_mm, nearest = distance_transform_edt(
+        np.asarray(~inside.any(axis=0)), sampling=lateral_mm, return_indices=True
+    )
+    rays = np.argwhere(outside_mm <= settings.lateral_margin_mm)
     wanted, low, high = _extent(inside, grid.wepl, rays, nearest, settings)
     ranges = series.curves.range_mm
     used = np.flatnonzero((ranges >= low.min() - 3) & (ranges <= high.max() + 6))
@@ -182,13 +193,13 @@ def _extent(
     depth = np.arange(inside.shape[0])[:, None]
     along = wepl[:, u, v]
     wanted = inside.copy()
-    core = inside.any(axis=0)[u, v]
+    core = np.asarray(inside.any(axis=0))[u, v]
     wanted[:, u, v] |= core & (along >= low) & (along <= high) & ((depth < first[source]) | (depth > last[source]))
     return wanted, low, high
 
 
 def _optimised(field: _IonField, wanted: Mask, series: _Series) -> Field:
-    """Weights that give each voxel of `wanted` the field's share: multiplicative updates by the back-projected ratio."""
+    """Weights that give the field's share wherever `wanted`: multiplicative updates by the back-projected ratio."""
     per_mm, depths, wepl = 1 / DEPTH_STEP_MM, field.depths, field.grid.wepl
     fields = series.settings.fields
 
@@ -202,10 +213,11 @@ def _optimised(field: _IonField, wanted: Mask, series: _Series) -> Field:
     for _ in range(series.settings.iterations):
         dose, dose_let = field.deliver(depths)
         part = dose[wanted]
-        weighted = series.weighting(part * fields, dose_let[wanted] / np.maximum(part, np.float32(1e-3))) / fields
+        weighted = series.weighting(part * np.float32(fields), _let(dose_let[wanted], part)) / fields
         ratio = np.zeros(wanted.shape, np.float32)
         ratio[wanted] = np.clip(series.share_gy / np.maximum(weighted, 1e-3), 0.2, 5)
-        field = replace(field, weights=field.weights * back(ratio) / even)
+        change = (back(ratio) / even) ** np.float32(_PACE)
+        field = replace(field, weights=np.asarray(field.weights * change, np.float32))
     return field.weights
 
 
@@ -219,8 +231,13 @@ def _scale(
         nominal = field.deliver(field.depths)
         dose += sample_points(nominal[0], matrix, offset, points)
         dose_let += sample_points(nominal[1], matrix, offset, points)
-    letd = dose_let / np.maximum(dose, np.float32(1e-3))
+    letd = _let(dose_let, dose)
     scale = np.float32(1.0)
     for _ in range(4):
         scale *= np.float32(prescription_gy / np.median(weighting(dose * scale, letd)))
     return scale
+
+
+def _let(dose_let: Field, dose: Field) -> Field:
+    """Dose-averaged LET from dose x LET; 0 where there is no dose."""
+    return np.asarray(dose_let / np.maximum(dose, np.float32(1e-3)), np.float32)

@@ -39,13 +39,13 @@ class PhotonSettings:
         iterations: of the fluence.
     """
 
-    beams: int = 19
+    beams: int = 13
     bixel_mm: float = 3.0
     penumbra_mm: tuple[float, float] = (3.0, 12.0)
     scatter: float = 0.08
     falloff_mm: float = 9.0
     floor: float = 0.15
-    weight: float = 0.3
+    weight: float = 0.012
     iterations: int = 30
 
 
@@ -103,7 +103,7 @@ def irradiate(
     origin = (head.origin_mm / spacing_mm).astype(np.float32)
     coarse = sample_affine(target.astype(np.float32), to_patient, origin, head.spr.shape) >= 0.5
     inside = head.spr > 0.3
-    points = np.argwhere(inside).astype(np.float32)
+    points = np.argwhere(inside).astype(np.float32, order="C")
     distance_mm = (distance_transform_edt(~coarse) * head.step_mm)[inside].astype(np.float32)
     angles = [360 / used.beams * number + 5 for number in range(used.beams)]
     beams = _beams(head, coarse, points, angles, used)

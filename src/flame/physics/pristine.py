@@ -53,7 +53,7 @@ class Ion:
         return self.charge**2 / self.mass
 
 
-PROTON = Ion("proton", charge=1, mass=1, energy_spread=0.007, ripple_mm=1.5, spot_mm=5.0, most_let=85.0)
+PROTON = Ion("proton", charge=1, mass=1, energy_spread=0.007, ripple_mm=1.5, spot_mm=6.0, most_let=85.0)
 CARBON = Ion("carbon", charge=6, mass=12, energy_spread=0.0, ripple_mm=1.5, spot_mm=3.0, most_let=480.0)
 """Beam lines of ordinary size (assumptions; unverified)."""
 
