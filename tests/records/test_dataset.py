@@ -208,7 +208,7 @@ class TestWriteRefuses:
     @pytest.mark.parametrize(
         ("change", "what"),
         [
-            (lambda patient: replace(patient, id="0_1", exams=(), courses=()), "not made of letters and digits"),
+            (lambda patient: replace(patient, id="00-1", exams=(), courses=()), "not made of letters and digits"),
             (lambda patient: replace(patient, id="0"), "belongs at"),
             (lambda patient: replace(patient, exams=(Exam(3), Exam(3))), "two exams on day 3"),
         ],
