@@ -69,7 +69,7 @@ def _alpha(sensitivity: Sensitivity, irradiation: Irradiation) -> Field | float:
         return np.asarray(alpha * (1 + 0.434 * letd / sensitivity.alpha_beta), np.float32)
     if irradiation.particle == "carbon":
         effective = letd / (1 + (letd / 160.0) ** 3)
-        return np.asarray(alpha * (1 + 0.027 * effective * (0.058 / alpha) ** 0.5), np.float32)
+        return np.asarray(alpha * (1 + 0.036 * effective * (0.058 / alpha) ** 0.5), np.float32)
     return alpha
 
 
@@ -88,7 +88,7 @@ def surviving_fraction(irradiation: Irradiation, sensitivity: Sensitivity, hypox
     letd = irradiation.letd if irradiation.particle != "photon" else np.zeros_like(irradiation.letd)
     protection = 1 + sensitivity.reoxygenation * hypoxia * (oer(letd, 0.0) - 1)
     fraction_gy = irradiation.dose_gy / irradiation.fractions / protection
-    evening = np.clip(letd / 150.0, 0, 1) if irradiation.particle == "carbon" else np.zeros_like(letd)
+    evening = np.clip(letd / 110.0, 0, 1) if irradiation.particle == "carbon" else np.zeros_like(letd)
     linear = _alpha(sensitivity, irradiation) * sensitivity.temozolomide_sensitisation * fraction_gy
     quadratic = sensitivity.alpha / sensitivity.alpha_beta * fraction_gy**2
     effect = mosaic ** (1 - 0.5 * evening) * irradiation.fractions * (linear + quadratic)
@@ -113,7 +113,7 @@ class _Clock:
             days = min(14.0, until - self.state.day)
             self.state = advance(self.state, self.medium, self.person.biology, days, kill_rate, rho_factor)
             core = core_ml(self.state, self.medium.spacing_mm)
-            yearly = 0.08 * np.exp(0.35 * (self.person.performance_status - 1)) + 1.6 * (core / 60) ** 2
+            yearly = 0.08 * np.exp(0.35 * (self.person.performance_status - 1)) + 1.3 * (core / 60) ** 2
             self.hazard += yearly * days / 365
             if core > FATAL_ML or self.hazard > self.person.fate.endurance:
                 self.death_day = max(1, round(self.state.day))

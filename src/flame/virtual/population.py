@@ -119,7 +119,7 @@ def _draw_biology(generator: np.random.Generator, vigour: float, perfusion: floa
         necrosis_rate=float(necrosis),
         perfusion_mm=float(3.4 * np.exp(-0.20 * perfusion - 0.10 * vigour)),
         critical_perfusion=0.42,
-        debris_days=float(120 * np.exp(0.40 * generator.standard_normal())),
+        debris_days=float(150 * np.exp(0.40 * generator.standard_normal())),
         necrosis_days=250.0,
     )
 
@@ -131,10 +131,10 @@ def _draw_sensitivity(generator: np.random.Generator, perfusion: float, methylat
     return Sensitivity(
         alpha=float(0.046 * np.exp(0.28 * draws[0] - 0.08 * perfusion + 0.12 * side)),
         alpha_beta=10.0,
-        resistant_fraction=float(np.clip(0.05 * np.exp(0.5 * draws[1]), 0.003, 0.3)),
+        resistant_fraction=float(np.clip(0.06 * np.exp(0.6 * draws[1]), 0.003, 0.3)),
         resistant_factor=0.45,
-        mosaic=0.45,
-        reoxygenation=0.6,
+        mosaic=0.55,
+        reoxygenation=0.8,
         temozolomide_sensitisation=1.16 if methylated else 1.06,
         temozolomide_rate=float((0.010 if methylated else 0.004) * np.exp(0.4 * draws[2])),
         rho_after=float(np.exp(0.05 + 0.30 * draws[3])),

@@ -64,21 +64,20 @@ def site_folder(out: Path, site: str) -> Path:
 def _open(out: Path, settings: TrialSettings) -> None:
     """Start a trial folder, or go on with one that was started with the same settings."""
     path = out / "trial.json"
-    described = settings.model_dump(mode="json")
+    described = settings.model_dump(mode="json", exclude={"workers"})
     if not path.exists():
         if out.exists() and any(out.iterdir()):
             raise ConfigError(f"{out} is not empty and holds no trial", "Choose a new folder.")
         write_json(path, {"settings": described, "version": version("flame")})
         return
     try:
-        earlier = TrialSettings.model_validate(read_json(path)["settings"])
+        earlier = TrialSettings.model_validate(read_json(path)["settings"]).model_dump(mode="json")
     except (KeyError, TypeError, ValidationError) as error:
         raise ConfigError(f"{path} does not describe a trial", "Choose a new folder.") from error
     for name, value in described.items():
-        before = earlier.model_dump(mode="json")[name]
-        if name != "workers" and before != value:
+        if earlier[name] != value:
             raise ConfigError(
-                f"{out} holds a trial with {name} = {before!r}, not {value!r}",
+                f"{out} holds a trial with {name} = {earlier[name]!r}, not {value!r}",
                 "Use the same settings to go on with it, or choose a new folder.",
             )
 
