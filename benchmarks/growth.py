@@ -2,8 +2,9 @@
 
 TumorGrowthToolkit (github.com/m1balcerak/TumorGrowthToolkit) solves du/dt = div(D grad u) + rho u (1 - u) with
 D = D_white (white + grey / ratio), arithmetic means of D on the faces and forward Euler over the whole brain. The same
-equation is written here anew in numpy. Both solvers get the same tissue, seed, grid and length of step, so their
-accuracy is equal; each is also compared with itself at a quarter of the step.
+equation is written here anew in numpy. Both solvers get the same tissue, seed, grid and number of
+steps (its rule, 8 D T / h^2 + 100), so their accuracy is equal; each is also compared with itself at a quarter of the
+step.
 
     python benchmarks/growth.py
 """
@@ -61,7 +62,7 @@ def main() -> None:
     aim = np.array([0.3 * nx, 0.55 * ny, 0.6 * nz])
     x, y, z = white[((white - aim) ** 2).sum(1).argmin()]
     start = seeded(empty_state((nx, ny, nz)), medium, (int(x), int(y), int(z)), 3.0)
-    steps = int(np.ceil(DAYS * medium.largest_mobility / SPACING_MM**2 / 0.9))
+    steps = int(8 * BIOLOGY.diffusion_white * DAYS / SPACING_MM**2 + 100)
     ours = {}
     for refine in (1, 4):
         stepping = Stepping(max_step_days=DAYS / steps / refine, safety=1.0)

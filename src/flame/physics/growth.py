@@ -26,6 +26,7 @@ CROWDING = 0.3
 """Share of its volume that a dying cell still denies to a growing one."""
 
 Field = NDArray[np.float32]
+Box = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Biology:
         diffusion_white: D in white matter [mm^2/day], > 0. Typical 0.05 to 0.4.
         rho: proliferation rate [1/day], > 0. Typical 0.01 to 0.03.
         white_grey_ratio: D in white over D in grey matter, > 0.
-        necrosis_rate: k_n, rate of necrosis at full hypoxia [1/day].
+        necrosis_rate: k_n, rate of necrosis at full hypoxia [1/day]; with 0 hypoxia is not computed.
         perfusion_mm: standard deviation of the neighbourhood that a voxel's perfusion comes from [mm].
         critical_perfusion: relative perfusion below which hypoxia starts, in (0, 1].
         debris_days: tau_d, mean stay of dying cells [day].
@@ -103,7 +104,7 @@ class Stepping:
     refresh_days: float = 14.0
     activity: float = 1e-5
     margin_mm: float = 8.0
-    max_step_days: float = 4.0
+    max_step_days: float = 2.0
 
 
 def diffusivity(white: Field, grey: Field, open_space: NDArray[np.bool_], biology: Biology) -> Field:
@@ -194,24 +195,28 @@ def _step_limit_days(medium: Medium, biology: Biology, rho_factor: float, steppi
     return min(stepping.safety * diffusive, 0.25 / rate if rate > 0 else np.inf, stepping.max_step_days)
 
 
-def _active_box(state: State, spacing_mm: float, stepping: Stepping) -> tuple[slice, slice, slice] | None:
-    """The box that holds all tumour with its margin and one layer that is only read; None if there is no tumour."""
-    active = (
-        (state.viable > stepping.activity) | (state.dying > stepping.activity) | (state.necrosis > stepping.activity)
-    )
+def _active_box(state: State, spacing_mm: float, stepping: Stepping, within: Box) -> Box | None:
+    """The box that holds all tumour with its margin and one layer that is only read; None if there is no tumour.
+
+    Tumour is looked for in `within` only.
+    """
+    least = np.float32(stepping.activity)
+    active = state.viable[within] > least
+    active |= state.dying[within] > least
+    active |= state.necrosis[within] > least
     present = (active.any(axis=(1, 2)), active.any(axis=(0, 2)), active.any(axis=(0, 1)))
     margin = int(np.ceil(stepping.margin_mm / spacing_mm))
     box = []
     for axis in range(3):
-        where = np.flatnonzero(present[axis])
+        where = np.flatnonzero(present[axis]) + (within[axis].start or 0)
         if not len(where):
             return None
         low, high = int(where[0]) - margin, int(where[-1]) + margin
-        box.append(slice(max(low, 1) - 1, min(high, active.shape[axis] - 2) + 2))
+        box.append(slice(max(low, 1) - 1, min(high, state.viable.shape[axis] - 2) + 2))
     return box[0], box[1], box[2]
 
 
-def _hypoxia(viable: Field, necrosis: Field, medium: Medium, biology: Biology, box: tuple[slice, ...]) -> Field:
+def _hypoxia(viable: Field, necrosis: Field, medium: Medium, biology: Biology, box: Box) -> Field:
     """Hypoxia inside `box` from the fields inside it; around the box the tissue counts as healthy."""
     displaced = medium.tissue[box] * np.minimum(viable + necrosis, np.float32(1.0))
     lost = gaussian_smooth(displaced, biology.perfusion_mm / medium.spacing_mm)
@@ -245,10 +250,16 @@ def advance(
     limit = _step_limit_days(medium, biology, rho_factor, stepping)
     fields = [f.copy() for f in (state.viable, state.dying, state.necrosis, state.hypoxia)]
     now = State(state.day, *fields)
+    box: Box = (slice(None), slice(None), slice(None))
     left = float(days)
     while left > 1e-9:
         span = min(stepping.refresh_days, left)
-        _advance_span(now, medium, biology, span, limit, kill_rate, rho_factor, stepping)
+        # What was empty around the last box still is: tumour only has to be looked for inside it.
+        found = _active_box(now, medium.spacing_mm, stepping, box)
+        if found is None:
+            break
+        box = found
+        _advance_span(now, medium, biology, box, span, limit, kill_rate, rho_factor)
         left -= span
     return replace(now, day=state.day + days)
 
@@ -257,25 +268,23 @@ def _advance_span(
     now: State,
     medium: Medium,
     biology: Biology,
+    box: Box,
     span: float,
     limit: float,
     kill_rate: Field | float,
     rho_factor: float,
-    stepping: Stepping,
 ) -> None:
-    """Advance the fields of `now` in place by `span` days with one hypoxia field and one active box."""
-    box = _active_box(now, medium.spacing_mm, stepping)
-    if box is None:
-        return
+    """Advance the fields of `now` in place by `span` days with one hypoxia field, inside `box`."""
     steps = max(1, int(np.ceil(span / limit)))
     dt = span / steps
     viable, necrosis, dying = (np.ascontiguousarray(f[box]) for f in (now.viable, now.necrosis, now.dying))
-    hypoxia = _hypoxia(viable, necrosis, medium, biology, box)
+    if biology.necrosis_rate > 0:
+        now.hypoxia[box] = _hypoxia(viable, necrosis, medium, biology, box)
     per_face = np.float32(dt / medium.spacing_mm**2)
     faces = [face[box] * per_face for face in medium.faces]
     local_kill = kill_rate[box] if isinstance(kill_rate, np.ndarray) else np.full(viable.shape, kill_rate)
     killed = -np.expm1(-local_kill * dt).astype(np.float32)
-    necrotic = hypoxia * np.float32(biology.necrosis_rate * dt)
+    necrotic = now.hypoxia[box] * np.float32(biology.necrosis_rate * dt)
     growth = medium.growth_factor[box] * np.float32(biology.rho * rho_factor * dt)
     keep_necrosis, keep_dying = np.float32(1 - dt / biology.necrosis_days), np.float32(1 - dt / biology.debris_days)
     after = viable.copy()
@@ -294,4 +303,4 @@ def _advance_span(
             keep_dying,
         )
         viable, after = after, viable
-    now.viable[box], now.dying[box], now.necrosis[box], now.hypoxia[box] = viable, dying, necrosis, hypoxia
+    now.viable[box], now.dying[box], now.necrosis[box] = viable, dying, necrosis

@@ -68,7 +68,8 @@ def gaussian_smooth(field: Field, sigma_voxels: float, truncate: float = 3.0) ->
     x = np.arange(int(truncate * sigma_voxels + 0.5) + 1)
     taps = np.exp(-0.5 * (x / sigma_voxels) ** 2)
     taps /= 2 * taps.sum() - taps[0]
-    return smooth(np.ascontiguousarray(field, np.float32), taps.astype(np.float32))
+    out: Field = smooth(np.ascontiguousarray(field, np.float32), taps.astype(np.float32))
+    return out
 
 
 @njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
