@@ -14,12 +14,12 @@ from flame.report.colours import THEME, colour
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Painter", "WIDTH_IN", "paint_png", "paint_svg"]
+__all__ = ["WIDTH_IN", "Painter", "paint_png", "paint_svg"]
 
 Painter = Callable[["Figure"], None]
 
 WIDTH_IN = 9.0
-"""Width of a full figure [inch]; the page shows it at about 100 pixels per inch."""
+"""Width of a full figure [inch]; the page shows it at about 110 pixels per inch."""
 
 
 def paint_svg(painter: Painter, size_in: tuple[float, float], alt: str, salt: str) -> str:
@@ -90,6 +90,7 @@ def _style(salt: str) -> Iterator[None]:
         "xtick.labelcolor": ink,
         "ytick.labelcolor": ink,
         "legend.frameon": False,
+        "figure.constrained_layout.h_pad": 0.08,
     }
     with matplotlib.rc_context(), style.context(["default", look], after_reset=True):
         yield
@@ -109,7 +110,7 @@ def _inlined(svg: str, alt: str) -> str:
     body = re.sub(r">\s+<", "><", body).strip()
     return (
         f'<svg role="img" aria-label="{escape(alt)}" viewBox="{view_box[1]}" '
-        f'style="max-width: {width * 100 / 72:.0f}px">{body}'
+        f'style="max-width: {width * 110 / 72:.0f}px">{body}'
     )
 
 

@@ -109,11 +109,23 @@ def legend(figure: "Figure", all_axes: Sequence["Axes"]) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels()):
             found.setdefault(label, handle)
     if found:
-        figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=min(6, len(found)))  # type: ignore[arg-type]
+        columns = _legend_columns([len(label) for label in found], figure.get_figwidth())
+        figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns)  # type: ignore[arg-type]
+
+
+def _legend_columns(lengths: Sequence[int], width_in: float) -> int:
+    """How many names of `lengths` characters stand beside each other on `width_in` [inch], in full columns."""
+    per_character_in, symbol_in = 0.066, 0.55
+    column_in = symbol_in + per_character_in * max(lengths)
+    return max(1, min(len(lengths), int(width_in / column_in)))
 
 
 def draw_forest(
-    figure: "Figure", rows: Sequence[tuple[str, Sequence[Series]]], x_label: str, x_limits: tuple[float, float], at: float
+    figure: "Figure",
+    rows: Sequence[tuple[str, Sequence[Series]]],
+    x_label: str,
+    x_limits: tuple[float, float],
+    at: float,
 ) -> None:
     """Horizontal intervals in groups, one below the other, as in a forest plot.
 
@@ -153,7 +165,9 @@ def _interval_row(axes: "Axes", series: Series, y: float) -> None:
     axes.plot([estimate.value], [y], series.marker, color=shade, markersize=5.5, label=series.label)
 
 
-def draw_reliability(figure: "Figure", panels: Mapping[str, Sequence[tuple[str, str, Sequence[Mapping[str, float]]]]]) -> None:
+def draw_reliability(
+    figure: "Figure", panels: Mapping[str, Sequence[tuple[str, str, Sequence[Mapping[str, float]]]]]
+) -> None:
     """Observed against predicted share of responders, one panel per model; the diagonal is perfect.
 
     Args:

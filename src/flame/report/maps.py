@@ -22,6 +22,8 @@ _ORDER: tuple[Region, ...] = ("ET", "TC", "WT")
 _DRAWN: tuple[tuple[Region, float], ...] = (("WT", 0.26), ("ET", 0.5))
 """Regions that are drawn, from the outer to the inner, with the opacity of the predicted one."""
 
+_BRIGHTNESS = 0.75
+
 
 def maps_grid(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Grid:
     """The tiles that `draw_maps` needs for this patient."""
@@ -38,7 +40,7 @@ def draw_maps(figure: "Figure", arrays: Mapping[str, NDArray[Any]], facts: Mappi
         facts: `horizons` [days], `arms` (name -> facts with `support`), `arm` (the delivered one).
     """
     grid = maps_grid(arrays, facts)
-    image = grey(arrays["background"])
+    image = grey(arrays["background"], _BRIGHTNESS)
     grid.name_column(figure, 0, "last exam")
     for column, horizon in enumerate(facts["horizons"], start=1):
         grid.name_column(figure, column, horizon_text(horizon))
@@ -46,7 +48,8 @@ def draw_maps(figure: "Figure", arrays: Mapping[str, NDArray[Any]], facts: Mappi
         grid.name_row(figure, row, name(arm), _support_text(facts, arm))
         first = grid.axes(figure, row, 0)
         show(first, image)
-        _outline_regions(first, arrays["last"])
+        if "last" in arrays:
+            _outline_regions(first, arrays["last"])
         for column, horizon in enumerate(facts["horizons"], start=1):
             axes = grid.axes(figure, row, column)
             show(axes, image)
@@ -67,7 +70,8 @@ def _draw_horizon(axes: "Axes", arrays: Mapping[str, NDArray[Any]], key: str) ->
     else:
         for region, opacity in _DRAWN:
             draw_band(axes, predicted[_ORDER.index(region)], 0.5, 2.0, REGIONS[region], opacity)
-    draw_outline(axes, np.isin(arrays["last"], LABEL_SETS["WT"]), "#ffffff", 0.7, "dotted")
+    if "last" in arrays:
+        draw_outline(axes, np.isin(arrays["last"], LABEL_SETS["WT"]), "#ffffff", 0.7, "dotted")
     if truth is None:
         axes.text(0.04, 0.04, "truth not known", transform=axes.transAxes, color="#ffffff", fontsize=6.5)
     else:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from flame.records.patient import SEQUENCES
 from flame.report.colours import LABELS, colour
+from flame.report.estimates import number
 from flame.report.run import PictureData
 from flame.report.tiles import Grid, draw_band, draw_labels, grey, show
 from flame.report.words import arm_order, horizon_text, name
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["arms_grid", "draw_arms", "draw_baseline", "draw_followup", "baseline_grid", "followup_grid"]
+__all__ = ["arms_grid", "baseline_grid", "draw_arms", "draw_baseline", "draw_followup", "followup_grid"]
 
 _FOLLOWED = ("T1ce", "FLAIR")
 _DOSE_BANDS = ((0.3, 0.6, "#4c78d8", 0.3), (0.6, 0.9, "#c24fb0", 0.34), (0.9, 1.01, "#ffb000", 0.42))
@@ -35,12 +36,11 @@ def draw_baseline(figure: "Figure", patients: Sequence[PictureData]) -> None:
         for column, sequence in enumerate(SEQUENCES):
             _sequence(grid.axes(figure, row, column), data, 0, sequence)
         labels = grid.axes(figure, row, len(SEQUENCES))
-        _sequence(labels, data, 0, _background(data))
-        if "labels_0" in data.arrays:
+        if _sequence(labels, data, 0, _background(data)) and "labels_0" in data.arrays:
             draw_labels(labels, data.arrays["labels_0"])
         dose = grid.axes(figure, row, len(SEQUENCES) + 1)
-        _sequence(dose, data, 0, _background(data))
-        _dose(dose, data)
+        if _sequence(dose, data, 0, _background(data)):
+            _dose(dose, data)
     _label_legend(figure)
 
 
@@ -53,8 +53,8 @@ def followup_grid(patients: Sequence[PictureData]) -> Grid:
 def draw_followup(figure: "Figure", patients: Sequence[PictureData]) -> None:
     """Two rows per patient: T1ce with enhancing tumour and necrosis outlined, FLAIR with oedema outlined; columns are exams."""
     grid = followup_grid(patients)
-    for number in range(grid.columns):
-        grid.name_column(figure, number, "before" if number == 0 else f"exam {number + 1}")
+    for column in range(grid.columns):
+        grid.name_column(figure, column, f"exam {column + 1}")
     for place, data in enumerate(patients):
         for offset, sequence in enumerate(_FOLLOWED):
             row = len(_FOLLOWED) * place + offset
@@ -62,8 +62,8 @@ def draw_followup(figure: "Figure", patients: Sequence[PictureData]) -> None:
             grid.name_row(figure, row, _short(data) if offset == 0 else "", note)
             for exam in range(len(data.facts["exam_days"])):
                 axes = grid.axes(figure, row, exam)
-                _sequence(axes, data, exam, sequence)
-                if f"labels_{exam}" in data.arrays:
+                acquired = _sequence(axes, data, exam, sequence)
+                if acquired and f"labels_{exam}" in data.arrays:
                     draw_labels(axes, data.arrays[f"labels_{exam}"], (1, 3, 4) if sequence == "T1ce" else (2,))
                 if offset == 0:
                     axes.text(0.04, 0.04, _exam_text(data, exam), transform=axes.transAxes, color="#ffffff", fontsize=7)
@@ -86,11 +86,10 @@ def draw_arms(figure: "Figure", data: PictureData) -> None:
         keys = ["labels_0", *(f"arm_{arm}_{horizon}" for horizon in horizons)]
         for column, key in enumerate(keys):
             axes = grid.axes(figure, row, column)
-            _sequence(axes, data, 0, _background(data))
-            if key in data.arrays:
-                draw_labels(axes, data.arrays[key])
-            else:
+            if key not in data.arrays:
                 _absent(axes, "not simulated")
+            elif _sequence(axes, data, 0, _background(data)):
+                draw_labels(axes, data.arrays[key])
     _label_legend(figure)
 
 
@@ -98,22 +97,29 @@ def _horizons(data: PictureData) -> list[int]:
     return sorted({horizon for horizons in data.facts["arms"].values() for horizon in horizons})
 
 
-def _sequence(axes: "Axes", data: PictureData, exam: int, sequence: str) -> None:
+def _sequence(axes: "Axes", data: PictureData, exam: int, sequence: str) -> bool:
+    """Draw the image, or say that it was not acquired; returns whether it was."""
     image = data.arrays.get(f"image_{exam}_{sequence}")
     if image is None:
         _absent(axes, "not acquired")
-    else:
-        show(axes, grey(image))
+        return False
+    show(axes, grey(image))
+    return True
 
 
 def _absent(axes: "Axes", text: str) -> None:
+    """An empty tile that says why it is empty."""
+    from matplotlib.patches import Rectangle
+
+    frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fill=False, edgecolor=colour("line"), linewidth=0.8)
+    axes.add_patch(frame)
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=colour("muted"), fontsize=7)
 
 
 def _dose(axes: "Axes", data: PictureData) -> None:
     dose = data.arrays.get("dose")
     if dose is None or not dose.max() > 0:
-        _absent(axes, "no dose")
+        axes.text(0.04, 0.04, "no dose", transform=axes.transAxes, color="#ffffff", fontsize=6.5)
         return
     for low, high, shade, opacity in _DOSE_BANDS:
         draw_band(axes, dose / dose.max(), low, high, shade, opacity)
@@ -144,7 +150,7 @@ def _response(data: PictureData) -> str:
 def _exam_text(data: PictureData, exam: int) -> str:
     horizons = data.facts.get("horizons") or []
     known = exam < len(horizons) and horizons[exam] is not None
-    return horizon_text(horizons[exam]) if known else f"day {data.facts['exam_days'][exam]}"
+    return horizon_text(horizons[exam]) if known else f"day {number(data.facts['exam_days'][exam], 0)}"
 
 
 def _label_legend(figure: "Figure") -> None:

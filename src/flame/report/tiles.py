@@ -54,9 +54,7 @@ class Grid:
         (width, height), (whole_width, whole_height) = self.tile_in, self.size_in
         left = self.left_in + column * (width + self.gap_in)
         bottom = whole_height - self.legend_in - self.head_in - row * (height + self.gap_in) - height
-        axes = figure.add_axes(
-            (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
-        )
+        axes = figure.add_axes((left / whole_width, bottom / whole_height, width / whole_width, height / whole_height))
         axes.set_axis_off()
         return axes
 
@@ -85,16 +83,17 @@ def upright(slice_xy: NDArray[Any]) -> NDArray[Any]:
     return np.rot90(slice_xy)
 
 
-def grey(slice_xy: NDArray[np.float32]) -> NDArray[np.uint8]:
+def grey(slice_xy: NDArray[np.float32], brightness: float = 1.0) -> NDArray[np.uint8]:
     """An image slice as upright RGB, windowed to its 1st and 99.7th percentile inside the head.
 
     Args:
-        slice_xy: (x, y) in RAS; the value of the corner counts as air. A constant slice becomes black.
+        slice_xy: (x, y) in RAS, raw or z-scored; exactly 0 is air and becomes black, as does a slice without head.
+        brightness: of the brightest voxel, in (0, 1]; less leaves contrast for what is drawn on top.
     """
-    inside = slice_xy[(slice_xy != slice_xy.flat[0]) & np.isfinite(slice_xy)]
-    low, high = np.percentile(inside, [1, 99.7]) if inside.size else (0.0, 1.0)
-    low = min(low, 0.0) if slice_xy.flat[0] == 0 and low > 0 else low
-    share = np.clip((np.nan_to_num(slice_xy) - low) / max(high - low, 1e-6), 0, 1)
+    finite = np.nan_to_num(slice_xy)
+    head = finite != 0
+    low, high = np.percentile(finite[head], [1, 99.7]) if head.any() else (0.0, 1.0)
+    share = brightness * np.where(head, np.clip((finite - low) / max(high - low, 1e-6), 0, 1), 0)
     levels = (np.round(share * (_LEVELS - 1)) * (255 / (_LEVELS - 1))).astype(np.uint8)
     return np.repeat(upright(levels)[..., None], 3, axis=2)
 
@@ -120,7 +119,9 @@ def draw_band(axes: "Axes", field_xy: NDArray[Any], low: float, high: float, sha
         axes.contourf(field, [low, high], colors=[shade], alpha=alpha)
 
 
-def draw_labels(axes: "Axes", labels_xy: NDArray[Any], values: Sequence[int] = (2, 1, 3, 4), width: float = 0.9) -> None:
+def draw_labels(
+    axes: "Axes", labels_xy: NDArray[Any], values: Sequence[int] = (2, 1, 3, 4), width: float = 0.9
+) -> None:
     """Outline the labels of a label map (x, y), each in its colour."""
     for value in values:
         draw_outline(axes, labels_xy == value, LABELS[value], width)

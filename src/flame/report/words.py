@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from flame.records.patient import ARMS
 
-__all__ = ["METRICS", "arm_order", "context_text", "horizon_text", "name", "plural"]
+__all__ = ["METRICS", "arm_order", "context_short", "context_text", "horizon_text", "name", "plural"]
 
 _NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -61,6 +61,11 @@ def context_text(key: str) -> str:
         "first_post_rt": "after radiotherapy (last exam before the course and first exam after it)",
     }
     return known.get(key, key)
+
+
+def context_short(key: str) -> str:
+    """When the prediction is made."""
+    return {"pre_rt": "before radiotherapy", "first_post_rt": "after radiotherapy"}.get(key, key)
 
 
 def horizon_text(horizon: int | None) -> str:
