@@ -10,7 +10,7 @@ from flame.records.patient import REGIONS
 __all__ = ["map_loss", "response_loss"]
 
 _SMOOTH_VOXELS = 20.0
-_CHANGED_WEIGHT = 2.0
+_CHANGED_WEIGHT = 0.0
 
 
 def map_loss(logits: Tensor, label_maps: Tensor, start: Tensor, seen: Tensor) -> Tensor:

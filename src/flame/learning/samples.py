@@ -1,0 +1,161 @@
+"""Samples of a site, prepared once and read from memory-mapped arrays.
+
+A store holds one site's patients in one context:
+
+    index.json      patients, exclusions, horizons, and a fingerprint of the source files
+    volumes.npy     float16 (patients, channels, x, y, z), see `models.encoding`
+    halved.npy      float16 (patients, channels, x/2, y/2, z/2)
+    scalars.npy     float32 (patients, values)
+    labels.npy      uint8 (patients, horizons, x, y, z): the truth
+    days.npy        float32 (patients, horizons): when it was seen [days since the end of the course], NaN if never
+    responder.npy   float32 (patients,): 1, 0 or NaN if not known
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flame.errors import DataError
+from flame.files import read_json, replacing, write_json
+from flame.imaging.prepare import Crop, PreparedPatient, prepare_patient
+from flame.learning.endpoint import is_responder
+from flame.learning.targets import horizons_of, targets
+from flame.models.encoding import Context, encode, halved
+from flame.records.dataset import Site
+from flame.records.patient import Arm, Patient
+
+__all__ = ["SampleStore", "build_store", "open_store"]
+
+_ARRAYS = ("volumes", "halved", "scalars", "labels", "days", "responder")
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class SampleStore:
+    """Memory-mapped samples of one site in one context; arrays as in the module's description."""
+
+    site: str
+    patients: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    excluded: tuple[tuple[str, str], ...]
+    volumes: NDArray[np.float16]
+    halved: NDArray[np.float16]
+    scalars: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    days: NDArray[np.float32]
+    responder: NDArray[np.float32]
+
+    def offered(self) -> dict[Arm, int]:
+        """Number of patients by arm."""
+        return {arm: self.arms.count(arm) for arm in dict.fromkeys(self.arms)}
+
+
+def build_store(site: Site, folder: Path, crop: Crop, context: Context) -> SampleStore:
+    """Prepare a site's patients for a context, or open what was prepared before from the same files.
+
+    A patient who lacks what the context needs is excluded, with the reason; so is one whose files can't be used.
+
+    Raises: DataError: if no patient is left.
+    """
+    fingerprint = _fingerprint(site, crop, context)
+    index = folder / "index.json"
+    if index.exists() and read_json(index).get("fingerprint") == fingerprint:
+        return open_store(folder)
+    index.unlink(missing_ok=True)
+    samples, excluded = [], []
+    for patient in site.patients:
+        try:
+            samples.append(_sample(patient, crop, context))
+        except DataError as error:
+            excluded.append((patient.id, error.message))
+    if not samples:
+        reasons = "; ".join(reason for _, reason in excluded[:3])
+        raise DataError(
+            f"No patient of {site.name} can be used for context {context}: {reasons or 'the site has no patients'}",
+            "Run `flame check` on the site's folder.",
+        )
+    for name in _ARRAYS:
+        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.stack([sample.arrays[name] for sample in samples]), allow_pickle=False)
+    content = {
+        "fingerprint": fingerprint,
+        "site": site.name,
+        "context": context,
+        "patients": [sample.patient for sample in samples],
+        "arms": [sample.arm for sample in samples],
+        "excluded": excluded,
+        "horizons": horizons_of(context),
+    }
+    write_json(index, content)
+    return open_store(folder)
+
+
+def open_store(folder: Path) -> SampleStore:
+    """Open a finished store; arrays stay on disk until they are looked at.
+
+    Raises: DataError: if the store is missing or not whole.
+    """
+    index = read_json(folder / "index.json")
+    try:
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS}
+    except (FileNotFoundError, ValueError) as error:
+        raise DataError(f"{folder} is not a whole sample store: {error}", "Delete it; it is made again.") from error
+    excluded = tuple((patient, reason) for patient, reason in index["excluded"])
+    return SampleStore(index["site"], tuple(index["patients"]), tuple(index["arms"]), excluded, **arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    patient: str
+    arm: Arm
+    arrays: dict[str, NDArray[Any]]
+
+
+def _sample(patient: Patient, crop: Crop, context: Context) -> _Sample:
+    if not patient.courses:
+        raise DataError(f"Patient {patient.id} has no radiotherapy course", "Add the course or leave the patient out.")
+    prepared = prepare_patient(patient, crop)
+    course = prepared.courses[0]
+    inputs = encode(prepared, course, context)
+    labels, days = _truth(prepared, context)
+    responder = is_responder(prepared, course)
+    arrays: dict[str, NDArray[Any]] = {
+        "volumes": inputs.volumes,
+        "halved": halved(inputs.volumes),
+        "scalars": inputs.scalars,
+        "labels": labels,
+        "days": days,
+        "responder": np.array(np.nan if responder is None else responder, np.float32),
+    }
+    return _Sample(patient.id, course.course.arm, arrays)
+
+
+def _truth(patient: PreparedPatient, context: Context) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    horizons = horizons_of(context)
+    labels = np.zeros((len(horizons), *patient.grid.shape), np.uint8)
+    days = np.full(len(horizons), np.nan, np.float32)
+    for target in targets(patient, patient.courses[0], horizons):
+        number = horizons.index(target.nominal)
+        labels[number], days[number] = target.label_map, target.horizon
+    return labels, days
+
+
+def _files(patients: Sequence[Patient]) -> Iterator[Path]:
+    for patient in patients:
+        for exam in patient.exams:
+            yield from (path for path in (*exam.sequences.values(), exam.label_map, exam.brain_mask) if path)
+        for course in patient.courses:
+            yield from (path for path in (course.dose, course.dose_rbe, course.letd) if path)
+
+
+def _fingerprint(site: Site, crop: Crop, context: Context) -> str:
+    """Changes when a record, a file's size or time, the grid or the context does."""
+    stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in _files(site.patients)]
+    content = [_FORMAT, repr(site.patients), stats, crop.model_dump(), context]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -1,0 +1,173 @@
+"""One round of local training: a pure function of the arrays, the samples, the round and the seed."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from flame.errors import DataError
+from flame.learning.batches import evolution_batch, response_batch
+from flame.learning.losses import map_loss, response_loss
+from flame.learning.samples import SampleStore
+from flame.learning.settings import TrainingSettings
+from flame.models.blocks import fold
+from flame.models.networks import Task
+from flame.models.weights import get_arrays, set_arrays
+from flame.records.patient import REGIONS
+from flame.seeds import derive
+
+__all__ = ["Row", "Trained", "learning_rate", "train_round", "usable_rows"]
+
+WARMUP_SHARE = 0.05
+FINAL_SHARE = 0.01
+LARGEST_GRADIENT = 1.0
+
+Row = tuple[int, int]
+"""A store's number and a patient's place in it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network after a round: its arrays, the number of samples behind it, and what the site reports."""
+
+    arrays: dict[str, NDArray[np.float32]]
+    samples: int
+    scalars: dict[str, float]
+
+
+def usable_rows(stores: Sequence[SampleStore], task: Task) -> list[Row]:
+    """Samples that the task can learn from: an endpoint that is known, or a later exam.
+
+    Raises: DataError: if there is none, or for `response` only one class.
+    """
+    rows = []
+    for number, store in enumerate(stores):
+        known = np.isfinite(store.responder) if task == "response" else np.isfinite(store.days).any(1)
+        rows += [(number, int(place)) for place in np.flatnonzero(known)]
+    sites = ", ".join(store.site for store in stores)
+    if not rows:
+        raise DataError(f"{sites}: no patient has an outcome to learn {task} from", "Add follow-up exams.")
+    if task == "response":
+        classes = {float(stores[number].responder[place]) for number, place in rows}
+        if len(classes) == 1:
+            kind = "responders" if 1.0 in classes else "non-responders"
+            raise DataError(
+                f"{sites}: all {len(rows)} patients are {kind}; response can't be learnt from one class",
+                "Add patients of the other class, or leave the site out.",
+            )
+    return rows
+
+
+def train_round(
+    network: nn.Module,
+    arrays: Mapping[str, NDArray[np.float32]],
+    stores: Sequence[SampleStore],
+    task: Task,
+    settings: TrainingSettings,
+    round: int,
+    rounds: int,
+    seed: int,
+) -> Trained:
+    """Train from `arrays` for a round with a fresh optimiser. Same arguments and threads, same bytes.
+
+    Args:
+        network: of the right kind; what its parameters are before does not matter.
+        arrays: parameters to start from.
+        stores: of one site, or of all for pooled training.
+        task: what is learnt.
+        settings: how.
+        round: number of the round, from 0.
+        rounds: of the whole job, for the learning rate's schedule.
+        seed: of the order of samples and their augmentation.
+
+    Raises: DataError: if there is nothing to learn from.
+    """
+    torch.set_num_threads(settings.threads)
+    rows = usable_rows(stores, task)
+    device = torch.device(settings.device)
+    set_arrays(network, arrays)
+    network.to(device).train()
+    start = [parameter.detach().clone() for parameter in network.parameters()]
+    optimiser = torch.optim.AdamW(
+        network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay
+    )
+    generator = torch.Generator().manual_seed(derive(seed, "training", round))
+    step = _evolution_loss if task == "evolution" else _response_loss
+    batches = math.ceil(len(rows) / settings.batch_size) * settings.epochs_per_round
+    total, seen = 0.0, 0
+    for number, chosen in enumerate(_batches(rows, settings, generator)):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(settings, (round + number / batches) / rounds)
+        loss = step(network, stores, chosen, settings, generator)
+        total, seen = total + float(loss.detach()) * len(chosen), seen + len(chosen)
+        if settings.proximal_mu > 0:
+            loss = loss + 0.5 * settings.proximal_mu * _distance(network, start)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        optimiser.step()
+    return Trained(get_arrays(network), len(rows), {"loss": total / seen})
+
+
+def learning_rate(settings: TrainingSettings, progress: float) -> float:
+    """The rate at a share `progress` of the whole job, in [0, 1): warm-up, then half a cosine, as the settings say."""
+    rate = settings.learning_rate
+    if settings.warmup:
+        rate *= min(1.0, 0.1 + 0.9 * progress / WARMUP_SHARE)
+    if settings.cosine:
+        rate *= FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))
+    return rate
+
+
+def _batches(rows: Sequence[Row], settings: TrainingSettings, generator: torch.Generator) -> Iterator[list[Row]]:
+    for _ in range(settings.epochs_per_round):
+        order = torch.randperm(len(rows), generator=generator).tolist()
+        for first in range(0, len(rows), settings.batch_size):
+            yield [rows[place] for place in order[first : first + settings.batch_size]]
+
+
+def _evolution_loss(
+    network: nn.Module,
+    stores: Sequence[SampleStore],
+    rows: Sequence[Row],
+    settings: TrainingSettings,
+    generator: torch.Generator,
+) -> Tensor:
+    device = torch.device(settings.device)
+    batch = evolution_batch(stores, rows, generator).to(device)
+    with _precision(settings):
+        logits = network(batch.volumes, batch.scalars, batch.days)
+    regions = len(REGIONS)
+    start = fold(batch.volumes[:, :regions] > 0)
+    start = start.reshape(len(rows), regions, 8, *start.shape[2:])
+    apart = logits.reshape(*logits.shape[:2], regions, 8, *logits.shape[3:])
+    return map_loss(apart, fold(batch.labels.unsqueeze(2)), start, batch.seen)
+
+
+def _response_loss(
+    network: nn.Module,
+    stores: Sequence[SampleStore],
+    rows: Sequence[Row],
+    settings: TrainingSettings,
+    generator: torch.Generator,
+) -> Tensor:
+    device = torch.device(settings.device)
+    batch = response_batch(stores, rows, generator).to(device)
+    with _precision(settings):
+        logits = network(batch.volumes, batch.scalars)
+    return response_loss(logits.float(), batch.responder)
+
+
+def _precision(settings: TrainingSettings) -> torch.autocast:
+    device = settings.device.partition(":")[0]
+    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bf16")
+
+
+def _distance(network: nn.Module, start: Sequence[Tensor]) -> Tensor:
+    """Squared distance of the parameters to where the round began (FedProx, Li 2020)."""
+    parts = [((now - then) ** 2).sum() for now, then in zip(network.parameters(), start, strict=True)]
+    return torch.stack(parts).sum()
