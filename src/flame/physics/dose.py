@@ -1,6 +1,7 @@
 """Radiotherapy plans: target volumes, and the dose that photons, protons or carbon ions deliver to a head."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,57 +124,65 @@ def plan(
         shift_mm: set-up error at delivery along each axis.
 
     Raises:
-        DataError: if the GTV or the brain is empty.
+        DataError: if the brain or the GTV is empty, or the GTV lies outside the brain.
         ValueError: if shapes differ, or the carbon arm has no room for its boost.
     """
     mask = brain.brain if isinstance(brain, Tissue) else brain
     _check(mask, gtv, grid)
     wide = margins or Margins()
     ctv, ptv = targets(gtv, mask, grid, wide.ctv, wide.ptv)
-    spacing = np.array(grid.spacing_mm)
-    head = make_head(mask, spacing)
+    spacing_mm = np.array(grid.spacing_mm)
+    delivery = _Delivery(make_head(mask, spacing_mm), spacing_mm, range_error, shift_mm)
     if arm == "photon":
-        given = photon.irradiate(head, ptv, spacing, prescription_gy, shift_mm=shift_mm)
-        letd = np.full(grid.shape, PHOTON_LETD, np.float32)
-        model = CLINICAL_RBE_MODEL[arm]
-        only = DosePart(arm, prescription_gy, fractions, model, given.dose_gy, letd, given.dose_gy, ptv, given.beams)
-        return _whole((only,), ctv, ptv)
+        return _whole((_photons(ptv, prescription_gy, fractions, delivery),), ctv, ptv)
     if arm == "proton":
-        return _whole(
-            (_ion("proton", head, ptv, spacing, prescription_gy, fractions, range_error, shift_mm),), ctv, ptv
-        )
+        return _whole((_ions("proton", ptv, prescription_gy, fractions, delivery),), ctv, ptv)
     if prescription_gy <= BOOST_GY or fractions <= BOOST_FRACTIONS:
         raise ValueError(f"a carbon arm of {prescription_gy} Gy(RBE) in {fractions} has no room for its boost")
     _, boost = targets(gtv, mask, grid, wide.boost, wide.ptv)
-    first = _ion(
-        "proton", head, ptv, spacing, prescription_gy - BOOST_GY, fractions - BOOST_FRACTIONS, range_error, shift_mm
-    )
-    second = _ion("carbon", head, boost, spacing, BOOST_GY, BOOST_FRACTIONS, range_error, shift_mm)
+    first = _ions("proton", ptv, prescription_gy - BOOST_GY, fractions - BOOST_FRACTIONS, delivery)
+    second = _ions("carbon", boost, BOOST_GY, BOOST_FRACTIONS, delivery)
     return _whole((first, second), ctv, ptv)
 
 
-def _ion(
-    arm: Arm,
-    head: Head,
-    ptv: Mask,
-    spacing: NDArray[np.float64],
-    prescription_gy: float,
-    fractions: int,
-    range_error: float,
-    shift_mm: Shift,
+@dataclass(frozen=True, eq=False)
+class _Delivery:
+    """What the parts of a course have in common: the head, the patient's grid, and the errors of delivery."""
+
+    head: Head
+    spacing_mm: NDArray[np.float64]
+    range_error: float
+    shift_mm: Shift
+
+
+def _photons(ptv: Mask, prescription_gy: float, fractions: int, delivery: _Delivery) -> DosePart:
+    """One series of photon fractions."""
+    given = photon.irradiate(delivery.head, ptv, delivery.spacing_mm, prescription_gy, shift_mm=delivery.shift_mm)
+    letd, model = np.full(ptv.shape, PHOTON_LETD, np.float32), CLINICAL_RBE_MODEL["photon"]
+    return DosePart("photon", prescription_gy, fractions, model, given.dose_gy, letd, given.dose_gy, ptv, given.beams)
+
+
+def _ions(
+    particle: Literal["proton", "carbon"], ptv: Mask, prescription_gy: float, fractions: int, delivery: _Delivery
 ) -> DosePart:
     """One series of ion fractions."""
-    model = CLINICAL_RBE_MODEL[arm]
+    model = CLINICAL_RBE_MODEL[particle]
 
     def weighting(dose: Field, letd: Field) -> Field:
         return np.asarray(dose_rbe(dose, letd, fractions, model), np.float32)
 
-    ion = PROTON if arm == "proton" else CARBON
     given = ions.irradiate(
-        head, ptv, spacing, ion, prescription_gy, weighting, range_error=range_error, shift_mm=shift_mm
+        delivery.head,
+        ptv,
+        delivery.spacing_mm,
+        PROTON if particle == "proton" else CARBON,
+        prescription_gy,
+        weighting,
+        range_error=delivery.range_error,
+        shift_mm=delivery.shift_mm,
     )
     weighted = weighting(given.dose_gy, given.letd)
-    return DosePart(arm, prescription_gy, fractions, model, given.dose_gy, given.letd, weighted, ptv, given.beams)
+    return DosePart(particle, prescription_gy, fractions, model, given.dose_gy, given.letd, weighted, ptv, given.beams)
 
 
 def _whole(parts: tuple[DosePart, ...], ctv: Mask, ptv: Mask) -> DosePlan:
@@ -195,3 +204,5 @@ def _check(brain: Mask, gtv: Mask, grid: Grid) -> None:
         raise DataError("the brain mask is empty, so no plan can be made", "Make the brain mask again.")
     if not gtv.any():
         raise DataError("the gross tumour volume is empty, so no plan can be made", "Check the label map's values.")
+    if not (gtv & brain).any():
+        raise DataError("the gross tumour volume lies outside the brain mask", "Check that both are on one grid.")

@@ -43,7 +43,7 @@ class IonSettings:
         step_mm: grid along the beam: depth and lateral [mm].
         range_margin: share of the range that is added beyond the target and taken off before it.
         range_margin_mm: constant part of that margin [mm].
-        lateral_margin_mm: how far spots may lie outside the target's outline [mm].
+        lateral_margin: how far spots may lie outside the target's outline, in standard deviations of a spot in air.
         iterations: of the weights.
     """
 
@@ -52,7 +52,7 @@ class IonSettings:
     step_mm: tuple[float, float] = (2.5, 3.0)
     range_margin: float = 0.035
     range_margin_mm: float = 3.0
-    lateral_margin_mm: float = 10.0
+    lateral_margin: float = 1.6
     iterations: int = 22
 
 
@@ -151,14 +151,16 @@ def _plan(
 ) -> _IonField:
     """Optimise one field's weights."""
     settings = series.settings
-    reach = np.abs((points * spacing_mm - isocentre) @ frame[1:].T).max(axis=0) + 4.5 * series.ion.spot_mm
+    beyond_mm = settings.lateral_margin * series.ion.spot_mm
+    # Deep spots are wider than in air, by less than half for ranges inside a head.
+    reach = np.abs((points * spacing_mm - isocentre) @ frame[1:].T).max(axis=0) + beyond_mm + 4 * series.ion.spot_mm
     depth_mm, lateral_mm = settings.step_mm
     grid = view(head, frame, isocentre, reach, np.array([depth_mm, lateral_mm, lateral_mm]))
     inside = grid.see(target.astype(np.float32), spacing_mm, np.zeros(3)) >= _EDGE
     outside_mm, nearest = distance_transform_edt(
         np.asarray(~inside.any(axis=0)), sampling=lateral_mm, return_indices=True
     )
-    rays = np.argwhere(outside_mm <= settings.lateral_margin_mm)
+    rays = np.argwhere(outside_mm <= beyond_mm)
     wanted, low, high = _extent(inside, grid.wepl, rays, nearest, settings)
     ranges = series.curves.range_mm
     used = np.flatnonzero((ranges >= low.min() - 3) & (ranges <= high.max() + 6))
