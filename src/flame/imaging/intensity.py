@@ -9,8 +9,9 @@ __all__ = ["zscore"]
 def zscore(image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Intensities as standard deviations from the mean inside the brain; zero outside it.
 
-    Mean and deviation are of the values between the 1st and the 99th percentile, so that neither vessels nor an
-    enhancing rim set the scale.
+    Mean and deviation are of the values between the 5th and the 95th percentile, so that neither vessels, fluid nor a
+    tumour set the scale. A tumour 12 deviations bright on 5 % of the brain moves healthy scores by up to 0.26; plain
+    mean and deviation would let it move them by 0.86.
 
     Args:
         image: any unit, shape (x, y, z).
@@ -21,10 +22,11 @@ def zscore(image: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.f
     inside = image[brain]
     if inside.size == 0:
         return np.zeros_like(image)
-    low, high = np.percentile(inside, [1, 99])
+    low, high = np.percentile(inside, [5, 95])
     core = inside[(inside >= low) & (inside <= high)]
     deviation = float(core.std())
     if deviation <= 1e-6 * max(abs(float(core.mean())), 1e-6):
         return np.zeros_like(image)
-    scaled = (image - np.float32(core.mean())) / np.float32(deviation)
-    return np.where(brain, scaled, np.float32(0))
+    scaled = np.zeros_like(image)
+    scaled[brain] = (inside - np.float32(core.mean())) / np.float32(deviation)
+    return scaled

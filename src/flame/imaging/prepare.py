@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,27 @@ from numpy.typing import NDArray
 from flame.errors import DataError
 from flame.imaging.cube import Crop, cube_around, resample
 from flame.imaging.intensity import zscore
-from flame.records.patient import LABELS, SEQUENCES, Course, Exam, Patient
+from flame.records.labels import unknown_labels
+from flame.records.patient import REGIONS, SEQUENCES, Course, Exam, Patient
 from flame.records.volume import Grid, Volume, read_volume
 
-__all__ = ["Crop", "PreparedCourse", "PreparedExam", "PreparedPatient", "prepare_patient"]
+__all__ = [
+    "CONTEXTS",
+    "FIRST_POST_RT_DAYS",
+    "Context",
+    "Crop",
+    "PreparedCourse",
+    "PreparedExam",
+    "PreparedPatient",
+    "observed",
+    "prepare_patient",
+]
 
-_CORE = (LABELS["NETC"], LABELS["ET"])
+Context = Literal["pre_rt", "first_post_rt"]
+CONTEXTS: tuple[Context, ...] = get_args(Context)
+
+FIRST_POST_RT_DAYS = (14, 60)
+"""First and last day after the end of a course on which an exam is its first after radiotherapy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +66,13 @@ class PreparedPatient:
 def prepare_patient(patient: Patient, crop: Crop) -> PreparedPatient:
     """Read a patient's files and bring them onto the learning grid.
 
-    All images of a patient must lie on one grid (aligned and resampled before); z-scores are taken over the whole
-    brain before the cube is cut out. A missing sequence is zero. A grid of a course that is missing is zero: photon
-    courses have no LETd grid, and where only one dose grid is known it serves as both.
+    All images of a patient must lie on one grid (aligned and resampled before). Z-scores are taken over the whole
+    brain of each exam before the cube is cut out; `brain` is that of the first exam. A missing sequence is zero. A
+    grid of a course that is missing is zero too, as the LETd of photons is; where only one of the two dose grids is
+    known it serves as both.
 
-    Raises: DataError: if a file cannot be read, grids differ, no exam has a brain mask, or no label map holds a tumour.
+    Raises: DataError: if a file cannot be read, grids differ, no exam has a brain mask, one is empty, or no label map
+        holds a tumour.
     """
     maps = [None if exam.label_map is None else _labels(patient, exam.label_map) for exam in patient.exams]
     reference = next((volume for volume in maps if volume is not None and volume.array.any()), None)
@@ -64,26 +81,58 @@ def prepare_patient(patient: Patient, crop: Crop) -> PreparedPatient:
             f"Patient {patient.id}: every label map is missing or empty",
             "Outline the tumour in at least one exam, or leave the patient out.",
         )
-    brain = _brain(patient, reference.grid)
-    grid = cube_around(_centre(reference), crop)
+    for exam, volume in zip(patient.exams, maps, strict=True):
+        if exam.label_map is not None and volume is not None:
+            _refuse_other_grid(patient, exam.label_map, volume.grid, reference.grid)
+    brains = _brains(patient, reference.grid)
+    grid = cube_around(_centre(reference), reference.grid, crop)
     exams = tuple(
         PreparedExam(
             exam,
             np.stack([_image(patient, exam.sequences.get(name), reference.grid, brain, grid) for name in SEQUENCES]),
-            None if volume is None else _cut_labels(patient, volume, reference.grid, grid),
+            None if volume is None else resample(volume, grid, nearest=True),
         )
-        for exam, volume in zip(patient.exams, maps, strict=True)
+        for exam, volume, brain in zip(patient.exams, maps, brains, strict=True)
     )
     courses = tuple(_course(patient, course, reference.grid, grid) for course in patient.courses)
-    inside = resample(Volume(brain.astype(np.uint8), reference.grid), grid, nearest=True).astype(np.bool_)
+    inside = resample(Volume(brains[0].astype(np.uint8), reference.grid), grid, nearest=True).astype(np.bool_)
     return PreparedPatient(patient, grid, inside, exams, courses)
+
+
+def observed(patient: PreparedPatient, course: PreparedCourse, context: Context) -> tuple[PreparedExam, ...]:
+    """The exams that a model of this context may look at, in order of day.
+
+    `pre_rt`: the last exam that is not after the start of the course. `first_post_rt`: that one and the first exam 14
+    to 60 days after its end.
+
+    Raises: DataError: if one of them is missing or has no label map.
+    """
+    start, end = course.course.start_day, course.course.end_day
+    low, high = FIRST_POST_RT_DAYS
+    wanted = {"before radiotherapy": [exam for exam in patient.exams if exam.exam.day <= start][-1:]}
+    if context == "first_post_rt":
+        after = [exam for exam in patient.exams if low <= exam.exam.day - end <= high]
+        wanted[f"{low} to {high} days after radiotherapy"] = after[:1]
+    for when, exams in wanted.items():
+        if not exams:
+            raise DataError(
+                f"Patient {patient.patient.id} has no exam {when}, which a model of context {context} needs",
+                "Add the exam, or use a model of another context.",
+            )
+        if exams[0].label_map is None:
+            raise DataError(
+                f"Patient {patient.patient.id}, exam of day {exams[0].exam.day}: no label map",
+                "Outline the tumour in this exam.",
+            )
+    return tuple(exam for exams in wanted.values() for exam in exams)
 
 
 def _labels(patient: Patient, path: Path) -> Volume:
     volume = read_volume(path)
-    if volume.array.max(initial=0) > max(LABELS.values()) or (volume.array != np.rint(volume.array)).any():
+    wrong = unknown_labels(volume.array)
+    if wrong.size:
         raise DataError(
-            f"Patient {patient.id}: {path.name} holds values that are not labels 0 to 4",
+            f"Patient {patient.id}: {path.name} holds {wrong[0]:g}; labels are 0 to 4",
             "Convert the label map to 1 NETC, 2 SNFH, 3 ET, 4 RC.",
         )
     return Volume(volume.array.astype(np.uint8), volume.grid)
@@ -91,30 +140,37 @@ def _labels(patient: Patient, path: Path) -> Volume:
 
 def _centre(reference: Volume) -> NDArray[np.float64]:
     """Centroid [mm] of the tumour core, or of whatever is labelled where there is none."""
-    core = np.isin(reference.array, _CORE)
+    core = np.isin(reference.array, REGIONS["TC"])
     voxels = np.argwhere(core if core.any() else reference.array > 0)
     affine = reference.grid.affine
     position: NDArray[np.float64] = affine[:3, :3] @ voxels.mean(0) + affine[:3, 3]
     return position
 
 
-def _brain(patient: Patient, expected: Grid) -> NDArray[np.bool_]:
-    path = next((exam.brain_mask for exam in patient.exams if exam.brain_mask is not None), None)
-    if path is None:
-        raise DataError(f"Patient {patient.id} has no brain mask", "Add a brain mask to one of the exams.")
-    array: NDArray[np.bool_] = _on(patient, path, expected).array > 0
-    return array
+def _brains(patient: Patient, expected: Grid) -> list[NDArray[np.bool_]]:
+    """The brain in each exam: its own mask, or the patient's first where it has none."""
+    known = {path: _on(patient, path, expected).array > 0 for exam in patient.exams if (path := exam.brain_mask)}
+    if not known:
+        raise DataError(f"Patient {patient.id} has no brain mask", "Add a brain mask to at least one exam.")
+    empty = next((path for path, brain in known.items() if not brain.any()), None)
+    if empty is not None:
+        raise DataError(f"Patient {patient.id}: {empty.name} is empty", "Make the brain mask again.")
+    first = next(iter(known.values()))
+    return [known[exam.brain_mask] if exam.brain_mask else first for exam in patient.exams]
 
 
 def _on(patient: Patient, path: Path, expected: Grid) -> Volume:
     volume = read_volume(path)
-    if not volume.grid.matches(expected):
+    _refuse_other_grid(patient, path, volume.grid, expected)
+    return volume
+
+
+def _refuse_other_grid(patient: Patient, path: Path, grid: Grid, expected: Grid) -> None:
+    if not grid.matches(expected):
         raise DataError(
-            f"Patient {patient.id}: {path.name} lies on another grid ({volume.grid.shape}, "
-            f"{tuple(round(mm, 3) for mm in volume.grid.spacing_mm)} mm) than the label map ({expected.shape})",
+            f"Patient {patient.id}: {path.name} lies on another grid ({grid}) than the first label map ({expected})",
             "Bring all images of the patient onto one grid first.",
         )
-    return volume
 
 
 def _image(
@@ -124,16 +180,6 @@ def _image(
         return np.zeros(grid.shape, np.float32)
     volume = _on(patient, path, expected)
     return _float(resample(Volume(zscore(volume.array.astype(np.float32), brain), expected), grid))
-
-
-def _cut_labels(patient: Patient, volume: Volume, expected: Grid, grid: Grid) -> NDArray[np.uint8]:
-    if not volume.grid.matches(expected):
-        raise DataError(
-            f"Patient {patient.id}: label maps lie on different grids ({volume.grid.shape} and {expected.shape})",
-            "Bring all images of the patient onto one grid first.",
-        )
-    labels: NDArray[np.uint8] = resample(volume, grid, nearest=True).astype(np.uint8)
-    return labels
 
 
 def _course(patient: Patient, course: Course, expected: Grid, grid: Grid) -> PreparedCourse:

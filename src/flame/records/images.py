@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from flame.errors import DataError
 from flame.records.finding import Finding
-from flame.records.patient import LABELS, REGIONS, Course, Exam, Patient
+from flame.records.labels import unknown_labels
+from flame.records.patient import REGIONS, Course, Exam, Patient
 from flame.records.volume import Grid, Volume, read_volume
 
 __all__ = ["Inspection", "inspect_images"]
@@ -51,7 +52,7 @@ def inspect_images(patient: Patient) -> Inspection:
         findings += _other_grids(patient, volumes, grid, where)
         first = first or grid
         if not grid.matches(first):
-            what = f"{where} lies on another grid ({_described(grid)}) than the first exam ({_described(first)})"
+            what = f"{where} lies on another grid ({grid}) than the first exam ({first})"
             findings.append(Finding("error", patient.id, what, "Bring all exams of the patient onto one grid."))
         findings += _exam_findings(patient, exam, volumes)
         digests += [(digest, exam.day) for digest in _digests(exam, volumes)]
@@ -90,17 +91,9 @@ def _other_grids(patient: Patient, volumes: Mapping[Path | None, Volume], grid: 
             yield Finding(
                 "error",
                 patient.id,
-                f"{where}: {path.name} lies on another grid ({_described(volume.grid)}) than the images "
-                f"({_described(grid)})",
+                f"{where}: {path.name} lies on another grid ({volume.grid}) than the images ({grid})",
                 "Resample it onto the grid of the images: linear for doses, nearest neighbour for masks.",
             )
-
-
-def _described(grid: Grid) -> str:
-    voxels = " x ".join(map(str, grid.shape))
-    spacing = " x ".join(f"{mm:.3g}" for mm in grid.spacing_mm)
-    origin = ", ".join(f"{mm:.5g}" for mm in grid.affine[:3, 3])
-    return f"{voxels} voxels of {spacing} mm from {origin}"
 
 
 def _exam_findings(patient: Patient, exam: Exam, volumes: Mapping[Path | None, Volume]) -> Iterator[Finding]:
@@ -137,9 +130,8 @@ def _label_findings(patient: Patient, exam: Exam, array: NDArray[Any]) -> Iterat
             f"{where}: the label map is empty" + (", and a course starts from it" if starts else ""),
             "Outline the tumour, or leave the patient out." if starts else "Make sure that no tumour is visible.",
         )
-    if array.min() < 0 or array.max() > max(LABELS.values()) or (array != np.rint(array)).any():
-        values = np.unique(array)
-        wrong = values[(values < 0) | (values > max(LABELS.values())) | (values != np.rint(values))]
+    wrong = unknown_labels(array)
+    if wrong.size:
         shown = ", ".join(f"{value:g}" for value in wrong[:5]) + (", ..." if wrong.size > 5 else "")
         yield Finding(
             "error",

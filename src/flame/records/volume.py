@@ -34,6 +34,12 @@ class Grid:
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(x), float(y), float(z)
 
+    def __str__(self) -> str:
+        voxels = " x ".join(map(str, self.shape))
+        spacing = " x ".join(f"{mm:.3g}" for mm in self.spacing_mm)
+        origin = ", ".join(f"{mm:.5g}" for mm in self.affine[:3, 3])
+        return f"{voxels} voxels of {spacing} mm from {origin}"
+
     def matches(self, other: "Grid") -> bool:
         """Whether voxels of both grids lie at the same places, to a thousandth of a millimetre."""
         return self.shape == other.shape and bool(np.allclose(self.affine, other.affine, rtol=0, atol=_TOLERANCE))
