@@ -58,7 +58,13 @@ def demo(
     count, patients, spacing = (3, 8, 4.0) if quick else (5, 16, 2.0)
     held_out = f"site-{count}"
     trial = TrialSettings(
-        sites=count, patients=patients, seed=seed, spacing_mm=spacing, workers=processes, counterfactuals=(held_out,)
+        sites=count,
+        patients=patients,
+        seed=seed,
+        spacing_mm=spacing,
+        confounding=0.5,
+        workers=processes,
+        counterfactuals=(held_out,),
     )
     make = quick_comparison if quick else demo_comparison
     settings = make((held_out,), seed)

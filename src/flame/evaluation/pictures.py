@@ -1,6 +1,6 @@
 """Slices kept for the report's pictures: the montage of a trial, and predicted beside true maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.files import replacing, write_json
-from flame.imaging.prepare import PreparedCourse, PreparedPatient
+from flame.imaging.prepare import PreparedCourse, PreparedExam, PreparedPatient
 from flame.records.patient import ARMS, LABELS, SEQUENCES, Arm
 
 __all__ = ["Outcomes", "axial_slice", "keep_evolution", "keep_montage"]
@@ -36,8 +36,8 @@ def keep_montage(
     course: PreparedCourse,
     responder: bool | None,
     outcomes: Outcomes,
-) -> str:
-    """Keep one slice of every exam, sequence and simulated arm of a patient; returns the picture's name."""
+) -> None:
+    """Keep one slice of every exam, sequence and simulated arm of a patient."""
     at = axial_slice(patient)
     arrays: dict[str, NDArray[Any]] = {"dose": course.dose_rbe_gy[:, :, at]}
     for number, exam in enumerate(patient.exams):
@@ -58,28 +58,27 @@ def keep_montage(
         "responder": responder,
         "arms": {arm: sorted(h for a, h in outcomes if a == arm) for arm in ARMS if any(a == arm for a, _ in outcomes)},
     }
-    return _keep(folder, "montage", site, patient, arrays, content)
+    _keep(folder, "montage", site, patient, arrays, content)
 
 
 def keep_evolution(
     folder: Path,
     site: str,
     patient: PreparedPatient,
-    observed: Sequence[int],
+    last: PreparedExam,
     predictions: Mapping[Arm, Mapping[int, Maps]],
     truths: Outcomes,
     content: Mapping[str, Any],
-) -> str:
-    """Keep one slice of a patient's predicted and true maps under every arm; returns the picture's name.
+) -> None:
+    """Keep one slice of a patient's predicted and true maps under every arm.
 
     Args:
-        observed: numbers of the exams that the model saw, the last of which is the background.
+        last: the last exam that the model saw, the background.
         predictions: arm -> horizon -> probabilities (3, x, y, z).
         truths: label maps that are known.
         content: what the JSON beside the slices says.
     """
     at = axial_slice(patient)
-    last = patient.exams[observed[-1]]
     background = last.images[SEQUENCES.index("T1ce")]
     if not background.any():
         background = last.images[SEQUENCES.index("FLAIR")]
@@ -91,7 +90,7 @@ def keep_evolution(
             arrays[f"predicted_{arm}_{horizon}"] = maps[:, :, :, at]
     for (arm, horizon), labels in truths.items():
         arrays[f"true_{arm}_{horizon}"] = labels[:, :, at]
-    return _keep(folder, "evolution", site, patient, arrays, content)
+    _keep(folder, "evolution", site, patient, arrays, content)
 
 
 def _keep(
@@ -101,9 +100,8 @@ def _keep(
     patient: PreparedPatient,
     arrays: Mapping[str, NDArray[Any]],
     content: Mapping[str, Any],
-) -> str:
+) -> None:
     name = f"{site}_sub-{patient.patient.id}"
     with replacing(folder / f"{kind}-{name}.npz") as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **dict(arrays))
     write_json(folder / f"{kind}-{name}.json", content)
-    return name

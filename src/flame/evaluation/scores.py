@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 from flame.errors import DataError
 from flame.files import replacing
 
-__all__ = ["EvolutionScore", "ResponseScore", "read_scores", "write_scores"]
+__all__ = ["ArmScore", "EvolutionScore", "ResponseScore", "read_scores", "write_scores"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,30 @@ class EvolutionScore:
     true_volume_ml: float
 
 
-Score = TypeVar("Score", ResponseScore, EvolutionScore)
+@dataclass(frozen=True)
+class ArmScore:
+    """Dice of one region of one patient under one arm at one horizon, against a virtual trial's potential outcome.
+
+    `delivered` says whether the patient was given that arm, `support` on what the prediction rests, `persistence` is
+    the Dice of the last map that was seen.
+    """
+
+    context: str
+    site: str
+    patient: str
+    arm: str
+    delivered: bool
+    support: str
+    horizon: int
+    region: str
+    dice: float
+    persistence: float
 
 
-def write_scores(path: Path, scores: Sequence[ResponseScore] | Sequence[EvolutionScore]) -> None:
+Score = TypeVar("Score", ResponseScore, EvolutionScore, ArmScore)
+
+
+def write_scores(path: Path, scores: Sequence[ResponseScore] | Sequence[EvolutionScore] | Sequence[ArmScore]) -> None:
     """Write scores as a table (CSV), atomically; equal scores give equal bytes."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -1,6 +1,6 @@
 """Plain baselines of evolution with the face of a network: nothing changes, and the volume goes on as before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 
 from flame.imaging.prepare import PreparedCourse, PreparedPatient
 from flame.models.encoding import Context, region_maps, visible_exams
-from flame.models.prediction import Maps
+from flame.models.prediction import EvolutionModel, Maps
 
 __all__ = ["BASELINES", "Persistence", "VolumeTrend"]
 
@@ -62,7 +62,7 @@ class VolumeTrend:
         return found
 
 
-BASELINES = {"persistence": Persistence, "volume_trend": VolumeTrend}
+BASELINES: Mapping[str, Callable[[Context], EvolutionModel]] = {"persistence": Persistence, "volume_trend": VolumeTrend}
 """Evolution baselines by name; each is built from a context."""
 
 

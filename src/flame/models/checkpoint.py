@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 import flame
-from flame.errors import DataError
+from flame.errors import ConfigError, DataError
 from flame.files import read_json, write_bytes, write_json
 from flame.imaging.cube import Crop
 from flame.models.encoding import Context, scalar_names, volume_names
@@ -20,7 +20,7 @@ from flame.models.weights import set_arrays
 from flame.records.patient import REGIONS, Arm
 from flame.settings import Settings
 
-__all__ = ["ModelCard", "load_model", "read_card", "save_model"]
+__all__ = ["ModelCard", "load_evolution", "load_model", "read_card", "save_model"]
 
 INTENDED_USE = "Research on federated learning. Not a medical device; not for decisions about a patient."
 
@@ -98,3 +98,14 @@ def load_model(folder: Path) -> tuple[NetworkResponse | NetworkEvolution, ModelC
         raise DataError(f"{path} is missing or damaged: {error}", "Restore the file or train again.") from error
     set_arrays(network, arrays)
     return as_model(card.task, network, card.context), card
+
+
+def load_evolution(folder: Path) -> tuple[NetworkEvolution, ModelCard]:
+    """`load_model` for a model that must be of evolution.
+
+    Raises: ConfigError: if it is of another task; else as `load_model`.
+    """
+    model, card = load_model(folder)
+    if not isinstance(model, NetworkEvolution):
+        raise ConfigError(f"{folder} holds a model of {card.task}", "Give the folder of an evolution model.")
+    return model, card
