@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flame.errors import DataError
 from flame.evaluation.counterfactual import planned_course
-from flame.evaluation.pictures import Outcomes, keep_evolution
+from flame.evaluation.pictures import Outcomes, evolution_arrays, keep_evolution
 from flame.evaluation.plan import ComparisonSettings, QuestionSettings, Training
 from flame.evaluation.scores import ArmScore, write_scores
 from flame.evaluation.support import Offered, support
@@ -26,7 +27,15 @@ from flame.records.patient import ARMS, REGIONS, Arm
 from flame.records.volume import read_volume
 from flame.workers import Emit
 
-__all__ = ["ArmsOrder", "ArmsPredicted", "arms_path", "potential_outcomes", "predict_arms", "score_arms"]
+__all__ = [
+    "ArmsOrder",
+    "ArmsPredicted",
+    "arms_path",
+    "describe_arms",
+    "potential_outcomes",
+    "predict_arms",
+    "score_arms",
+]
 
 PICTURES_PER_SITE = 2
 
@@ -156,13 +165,15 @@ def _scores(
     return found
 
 
-def _keep(order: ArmsOrder, patient: PreparedPatient, predicted: ArmsPredicted, outcomes: Outcomes) -> None:
-    context = order.question.context
+def describe_arms(
+    site: str, patient: PreparedPatient, context: Context, predicted: ArmsPredicted, outcomes: Outcomes
+) -> dict[str, Any]:
+    """Volumes and prescriptions of what was predicted and observed, as `pictures/evolution-*.json` holds them."""
     course = patient.courses[0]
     exams = visible_exams(patient, course, context)
     spacing = patient.grid.spacing_mm
 
-    def volumes(regions: np.ndarray[Any, np.dtype[np.bool_]]) -> dict[str, float]:
+    def volumes(regions: NDArray[np.bool_]) -> dict[str, float]:
         return {region: round(volume_ml(mask, spacing), 3) for region, mask in zip(REGIONS, regions, strict=True)}
 
     seen = [volumes(region_maps(exam.label_map)) for exam in exams if exam.label_map is not None]
@@ -170,24 +181,33 @@ def _keep(order: ArmsOrder, patient: PreparedPatient, predicted: ArmsPredicted, 
     for arm, horizons in predicted.maps.items():
         foreseen = [volumes(maps >= 0.5) for maps in horizons.values()]
         true = [volumes(region_maps(outcomes[arm, h])) if (arm, h) in outcomes else None for h in horizons]
+        given = predicted.courses[arm].course
         arms[arm] = {
             "support": predicted.support[arm],
             "predicted_ml": {region: [at[region] for at in foreseen] for region in REGIONS},
             "true_ml": {region: [None if at is None else at[region] for at in true] for region in REGIONS},
-            "prescription_gy": predicted.courses[arm].course.prescription_gy,
-            "fractions": predicted.courses[arm].course.fractions,
+            "prescription_gy": given.prescription_gy,
+            "fractions": given.fractions,
+            "rbe_model": given.rbe_model,
         }
-    content = {
+    return {
         "patient": patient.patient.id,
-        "site": order.site,
+        "site": site,
         "context": context,
         "arm": course.course.arm,
         "training": "federated",
-        "horizons": list(HORIZONS),
+        "horizons": list(next(iter(predicted.maps.values()))),
         "observed": {
             "horizons": [exam.exam.day - course.course.end_day for exam in exams],
             "volumes_ml": {region: [at[region] for at in seen] for region in REGIONS},
         },
         "arms": arms,
     }
-    keep_evolution(order.out / "pictures", order.site, patient, exams[-1], predicted.maps, outcomes, content)
+
+
+def _keep(order: ArmsOrder, patient: PreparedPatient, predicted: ArmsPredicted, outcomes: Outcomes) -> None:
+    context = order.question.context
+    last = visible_exams(patient, patient.courses[0], context)[-1]
+    arrays = evolution_arrays(patient, last, predicted.maps, outcomes)
+    facts = describe_arms(order.site, patient, context, predicted, outcomes)
+    keep_evolution(order.out / "pictures", order.site, patient, arrays, facts)

@@ -11,7 +11,7 @@ from flame.files import replacing, write_json
 from flame.imaging.prepare import PreparedCourse, PreparedExam, PreparedPatient
 from flame.records.patient import ARMS, LABELS, SEQUENCES, Arm
 
-__all__ = ["Outcomes", "axial_slice", "keep_evolution", "keep_montage"]
+__all__ = ["Outcomes", "axial_slice", "evolution_arrays", "keep_evolution", "keep_montage"]
 
 Maps = NDArray[np.float32]
 Outcomes = Mapping[tuple[Arm, int], NDArray[np.uint8]]
@@ -61,22 +61,16 @@ def keep_montage(
     _keep(folder, "montage", site, patient, arrays, content)
 
 
-def keep_evolution(
-    folder: Path,
-    site: str,
-    patient: PreparedPatient,
-    last: PreparedExam,
-    predictions: Mapping[Arm, Mapping[int, Maps]],
-    truths: Outcomes,
-    content: Mapping[str, Any],
-) -> None:
-    """Keep one slice of a patient's predicted and true maps under every arm.
+def evolution_arrays(
+    patient: PreparedPatient, last: PreparedExam, predictions: Mapping[Arm, Mapping[int, Maps]], truths: Outcomes
+) -> dict[str, NDArray[Any]]:
+    """One slice of a patient's predicted and true maps under every arm, by name as docs/run-folder.md says.
 
     Args:
+        patient: whose fullest slice is taken.
         last: the last exam that the model saw, the background.
         predictions: arm -> horizon -> probabilities (3, x, y, z).
         truths: label maps that are known.
-        content: what the JSON beside the slices says.
     """
     at = axial_slice(patient)
     background = last.images[SEQUENCES.index("T1ce")]
@@ -90,7 +84,14 @@ def keep_evolution(
             arrays[f"predicted_{arm}_{horizon}"] = maps[:, :, :, at]
     for (arm, horizon), labels in truths.items():
         arrays[f"true_{arm}_{horizon}"] = labels[:, :, at]
-    _keep(folder, "evolution", site, patient, arrays, content)
+    return arrays
+
+
+def keep_evolution(
+    folder: Path, site: str, patient: PreparedPatient, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]
+) -> None:
+    """Keep `evolution_arrays` and what the JSON beside them says."""
+    _keep(folder, "evolution", site, patient, arrays, facts)
 
 
 def _keep(
