@@ -7,6 +7,7 @@ from tests.physics.phantoms import SPACING_MM, ball, grid
 from flame.errors import DataError
 from flame.physics.dose import BOOST_GY, plan, targets
 from flame.physics.radiobiology import dose_rbe
+from flame.records.volume import Grid
 
 BRAIN, GTV = ball((0, 0, 0), 70), ball((28, 8, 12), 14)
 
@@ -21,19 +22,31 @@ def plans():
 
 
 def test_targets_are_margins_clipped_to_the_brain():
-    ctv, ptv = targets(GTV, BRAIN, grid(), 15.0, 3.0)
-    # A ball of 14 mm grows to 29 mm; distances count between voxels' middles, so up to a voxel is lost.
-    inside = ball((28, 8, 12), 29 - SPACING_MM) & BRAIN
-    assert (ctv[inside]).all()
-    assert not ctv[~ball((28, 8, 12), 29)].any()
+    gtv = ball((48, 8, 12), 14)
+    ctv, ptv = targets(gtv, BRAIN, grid(), 15.0, 3.0)
+    # A ball of 14 mm grows to 29 mm, give or take most of a voxel.
+    assert ctv[ball((48, 8, 12), 29 - 0.75 * SPACING_MM) & BRAIN].all()
+    assert not ctv[~ball((48, 8, 12), 29 + 0.75 * SPACING_MM)].any()
     assert not ctv[~BRAIN].any()
     assert (ptv >= ctv).all()
+    assert (ptv & ~BRAIN).any()
+
+
+@pytest.mark.parametrize("spacing_mm", [2.0, 3.0, 4.0])
+def test_target_volumes_do_not_depend_on_the_grid(spacing_mm):
+    size = int(96 / spacing_mm)
+    away = (np.indices((size, size, size)) - (size - 1) / 2) * spacing_mm
+    gtv = (away**2).sum(axis=0) <= 15**2
+    space = Grid(gtv.shape, np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0]))
+    ctv, ptv = targets(gtv, np.ones_like(gtv), space, 15.0, 3.0)
+    for mask, radius_mm in ((ctv, 30.0), (ptv, 33.0)):
+        assert mask.sum() * spacing_mm**3 == pytest.approx(4 / 3 * np.pi * radius_mm**3, rel=0.08)
 
 
 def test_targets_on_an_anisotropic_grid():
     gtv = np.zeros((21, 21, 11), bool)
     gtv[10, 10, 5] = True
-    space = type(grid())((21, 21, 11), np.diag([1.0, 1.0, 3.0, 1.0]))
+    space = Grid((21, 21, 11), np.diag([1.0, 1.0, 3.0, 1.0]))
     ctv, _ = targets(gtv, np.ones_like(gtv), space, 6.0, 0.0)
     assert np.count_nonzero(ctv[:, 10, 5]) == 13
     assert np.count_nonzero(ctv[10, 10]) == 5

@@ -173,7 +173,7 @@ def carbon_rbe(
 
 
 def oer(letd: ArrayLike, oxygen_mmhg: ArrayLike) -> Values:
-    """Oxygen enhancement ratio against full oxygenation after Wenzl and Wilkens 2011 (form and constants unverified).
+    """Oxygen enhancement ratio against full oxygenation (after Scifoni et al. 2013; form and constants unverified).
 
     (b (a M + L^3) / (a + L^3) + p) / (b + p) with a = 8.27e5, b = 2.5 mmHg, M = 2.94: how many times more dose the same
     effect needs. It falls from 2.94 (anoxic, low LET) to 1 (well oxygenated, or very high LET).
