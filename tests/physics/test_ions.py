@@ -27,9 +27,8 @@ def _target():
     return target
 
 
-def _irradiate(ion, weighting, prescription, monkeypatch, **errors):
-    monkeypatch.setattr(ions, "shortest_paths", lambda *_: [(0.0, 0.0)])
-    settings = ions.IonSettings(fields=1)
+def _irradiate(ion, weighting, prescription, **errors):
+    settings = ions.IonSettings(angles=((0.0, 0.0),))
     return ions.irradiate(water(), _target(), SPACING, ion, prescription, weighting, settings=settings, **errors)
 
 
@@ -37,8 +36,8 @@ def _irradiate(ion, weighting, prescription, monkeypatch, **errors):
     ("ion", "weighting", "prescription", "letd", "entrance"),
     [(PROTON, _proton, 60.0, (1.6, 3.7), (0.6, 0.8)), (CARBON, _carbon, 15.0, (34.0, 76.0), (0.45, 0.65))],
 )
-def test_spread_out_peak_is_flat_and_its_let_rises(ion, weighting, prescription, letd, entrance, monkeypatch):
-    given = _irradiate(ion, weighting, prescription, monkeypatch)
+def test_spread_out_peak_is_flat_and_its_let_rises(ion, weighting, prescription, letd, entrance):
+    given = _irradiate(ion, weighting, prescription)
     axis = weighting(given.dose_gy, given.letd)[:, 30, 30] / prescription
     assert axis[DEEP][1:-1] == pytest.approx(1.0, abs=0.02)
     assert given.letd[DEEP, 30, 30][[0, -1]] == pytest.approx(letd, rel=0.12)
@@ -46,18 +45,18 @@ def test_spread_out_peak_is_flat_and_its_let_rises(ion, weighting, prescription,
     assert entrance[0] < axis[2] < entrance[1]
 
 
-def test_beyond_the_target_protons_stop_and_carbon_fragments_go_on(monkeypatch):
-    proton = _irradiate(PROTON, _proton, 60.0, monkeypatch).dose_gy[:, 30, 30]
-    carbon = _irradiate(CARBON, _carbon, 15.0, monkeypatch).dose_gy[:, 30, 30]
+def test_beyond_the_target_protons_stop_and_carbon_fragments_go_on():
+    proton = _irradiate(PROTON, _proton, 60.0).dose_gy[:, 30, 30]
+    carbon = _irradiate(CARBON, _carbon, 15.0).dose_gy[:, 30, 30]
     # 35 mm beyond the target, well past the range margin of 3.5 % + 3 mm and the fall-off.
     assert proton[70] < 1e-3 * proton[48]
     assert 0.02 < carbon[70] / carbon[48] < 0.15
     assert carbon[70] > carbon[80] > 0
 
 
-def test_range_error_pulls_the_distal_edge_back(monkeypatch):
-    planned = _irradiate(PROTON, _proton, 60.0, monkeypatch).dose_gy[:, 30, 30]
-    delivered = _irradiate(PROTON, _proton, 60.0, monkeypatch, range_error=0.03).dose_gy[:, 30, 30]
+def test_range_error_pulls_the_distal_edge_back():
+    planned = _irradiate(PROTON, _proton, 60.0).dose_gy[:, 30, 30]
+    delivered = _irradiate(PROTON, _proton, 60.0, range_error=0.03).dose_gy[:, 30, 30]
 
     def edge(curve):
         beyond = curve[50:70]
@@ -67,9 +66,9 @@ def test_range_error_pulls_the_distal_edge_back(monkeypatch):
     assert edge(planned) - edge(delivered) == pytest.approx(edge(planned) * 0.03 / 1.03, abs=0.5)
 
 
-def test_a_set_up_error_moves_the_dose(monkeypatch):
-    planned = _irradiate(PROTON, _proton, 60.0, monkeypatch).dose_gy
-    moved = _irradiate(PROTON, _proton, 60.0, monkeypatch, shift_mm=(0.0, 5.0, 0.0)).dose_gy
+def test_a_set_up_error_moves_the_dose():
+    planned = _irradiate(PROTON, _proton, 60.0).dose_gy
+    moved = _irradiate(PROTON, _proton, 60.0, shift_mm=(0.0, 5.0, 0.0)).dose_gy
     assert moved[:, 2:] == pytest.approx(planned[:, :-2], abs=1e-3)
 
 

@@ -38,7 +38,8 @@ class IonSettings:
     """How fields are planned.
 
     Attributes:
-        fields: number of beams.
+        angles: azimuth and elevation of each beam [degree]; None lets the planner choose the shortest paths.
+        fields: number of beams to choose.
         apart: least angle between two beams [degree].
         step_mm: grid along the beam: depth and lateral [mm].
         range_margin: share of the range that is added beyond the target and taken off before it.
@@ -47,6 +48,7 @@ class IonSettings:
         iterations: of the weights.
     """
 
+    angles: tuple[Angles, ...] | None = None
     fields: int = 3
     apart: float = 80.0
     step_mm: tuple[float, float] = (2.5, 3.0)
@@ -73,6 +75,7 @@ class _Series:
     curves: DepthDose
     weighting: Weighting
     share_gy: float
+    fields: int
     settings: IonSettings
 
 
@@ -133,8 +136,8 @@ def irradiate(
     points = np.argwhere(target).astype(np.float32, order="C")
     isocentre = points.mean(axis=0).astype(np.float64) * spacing_mm
     used = settings or IonSettings()
-    beams = shortest_paths(head, isocentre, used.fields, used.apart)
-    series = _Series(ion, depth_dose(ion), weighting, prescription_gy / len(beams), used)
+    beams = used.angles or tuple(shortest_paths(head, isocentre, used.fields, used.apart))
+    series = _Series(ion, depth_dose(ion), weighting, prescription_gy / len(beams), len(beams), used)
     fields = [_plan(head, target, points, spacing_mm, rotation(*angles), isocentre, series) for angles in beams]
     scale = _scale(fields, points, spacing_mm, weighting, prescription_gy)
     dose, dose_let = np.zeros(target.shape, np.float32), np.zeros(target.shape, np.float32)
@@ -143,7 +146,7 @@ def irradiate(
         matrix, offset = field.grid.index_map(spacing_mm, -np.asarray(shift_mm))
         dose += sample_affine(delivered[0], matrix, offset, target.shape)
         dose_let += sample_affine(delivered[1], matrix, offset, target.shape)
-    return IonDose(dose, _let(dose_let, dose), tuple(beams))
+    return IonDose(dose, _let(dose_let, dose), beams)
 
 
 def _plan(
@@ -203,7 +206,6 @@ def _extent(
 def _optimised(field: _IonField, wanted: Mask, series: _Series) -> Field:
     """Weights that give the field's share wherever `wanted`: multiplicative updates by the back-projected ratio."""
     per_mm, depths, wepl = 1 / DEPTH_STEP_MM, field.depths, field.grid.wepl
-    fields = series.settings.fields
 
     def back(ratio: Field) -> Field:
         spread = blur_slices(ratio, field.sigma, depths)
@@ -215,7 +217,7 @@ def _optimised(field: _IonField, wanted: Mask, series: _Series) -> Field:
     for _ in range(series.settings.iterations):
         dose, dose_let = field.deliver(depths)
         part = dose[wanted]
-        weighted = series.weighting(part * np.float32(fields), _let(dose_let[wanted], part)) / fields
+        weighted = series.weighting(part * np.float32(series.fields), _let(dose_let[wanted], part)) / series.fields
         ratio = np.zeros(wanted.shape, np.float32)
         ratio[wanted] = np.clip(series.share_gy / np.maximum(weighted, 1e-3), 0.2, 5)
         change = (back(ratio) / even) ** np.float32(_PACE)
