@@ -61,7 +61,7 @@ def example_comparison(generator: np.random.Generator) -> dict[str, Any]:
                 "reached": True,
             },
             {
-                "statement": "Evolution (first_post_rt), ET: federated Dice above persistence at +182 days, interval above 0",
+                "statement": "Evolution (first_post_rt), ET: federated Dice above persistence at +182 days",
                 "value": -0.004,
                 "low": -0.031,
                 "high": 0.022,
@@ -128,7 +128,9 @@ def response_part(context: str, generator: np.random.Generator) -> dict[str, Any
             }
             for row in rows
         ],
-        "matrix": [{"model": model, "sites": list(SITES), "rows": matrix("auroc", 0.72, generator)} for model in models],
+        "matrix": [
+            {"model": model, "sites": list(SITES), "rows": matrix("auroc", 0.72, generator)} for model in models
+        ],
     }
 
 
@@ -221,7 +223,10 @@ def evolution_part(context: str, generator: np.random.Generator) -> dict[str, An
 
 def trainings(generator: np.random.Generator) -> list[dict[str, Any]]:
     found = []
-    for question, size, count in (("evolution-unet-first_post_rt", 1_400_000, 30), ("response-network-first_post_rt", 320_000, 20)):
+    for question, size, count in (
+        ("evolution-unet-first_post_rt", 1_400_000, 30),
+        ("response-network-first_post_rt", 320_000, 20),
+    ):
         ways = [(f"local-{site}", (site,)) for site in SITES]
         for held_out in SITES:
             others = tuple(site for site in SITES if site != held_out)
@@ -233,7 +238,9 @@ def trainings(generator: np.random.Generator) -> list[dict[str, Any]]:
                     site: {
                         "bytes_up": size,
                         "bytes_down": size,
-                        "scalars": {"loss": round(0.3 + 0.7 * float(np.exp(-number / 8)) + float(generator.normal(0, 0.02)), 4)},
+                        "scalars": {
+                            "loss": round(0.3 + 0.7 * float(np.exp(-number / 8)) + float(generator.normal(0, 0.02)), 4)
+                        },
                     }
                     for site in sites
                 }
@@ -243,7 +250,13 @@ def trainings(generator: np.random.Generator) -> list[dict[str, Any]]:
                     refused = {"site-2": "array decoder.0.weight holds NaN"}
                 rounds.append({"round": number, "seconds": 2.5, "sites": entries, "refused": refused})
             found.append(
-                {"name": f"{question}/{way}", "sites": list(sites), "parameters": size // 4, "samples": 96, "rounds": rounds}
+                {
+                    "name": f"{question}/{way}",
+                    "sites": list(sites),
+                    "parameters": size // 4,
+                    "samples": 96,
+                    "rounds": rounds,
+                }
             )
     return found
 
@@ -260,7 +273,9 @@ def tumour(radius: float, centre: tuple[float, float], size: int = SIZE) -> NDAr
     return labels
 
 
-def brain_slice(labels: NDArray[np.uint8], bright: tuple[float, ...], generator: np.random.Generator) -> NDArray[np.float32]:
+def brain_slice(
+    labels: NDArray[np.uint8], bright: tuple[float, ...], generator: np.random.Generator
+) -> NDArray[np.float32]:
     """A z-scored slice: an ellipse of brain with ventricles, the labels in given intensities, 0 outside the head."""
     x, y = (np.mgrid[:SIZE, :SIZE] - SIZE / 2) / (SIZE / 2)
     image = 0.3 * np.cos(9 * x) * np.cos(7 * y) + generator.normal(0, 0.12, (SIZE, SIZE))
@@ -274,7 +289,9 @@ def brain_slice(labels: NDArray[np.uint8], bright: tuple[float, ...], generator:
 _BRIGHT = {"T1w": (-1.2, -0.6, -0.4), "T1ce": (-1.0, -0.5, 2.6), "T2w": (2.0, 1.5, 0.9), "FLAIR": (0.2, 2.0, 1.2)}
 
 
-def montage_picture(patient: str, arm: str, generator: np.random.Generator) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def montage_picture(
+    patient: str, arm: str, generator: np.random.Generator
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     centre = (float(generator.uniform(18, 36)), float(generator.uniform(20, 38)))
     exams = int(generator.integers(3, 7))
     arrays: dict[str, NDArray[Any]] = {}
@@ -312,7 +329,9 @@ def evolution_picture(patient: str, generator: np.random.Generator) -> tuple[dic
             shifted = (centre[0] + generator.normal(0, 1), centre[1] + generator.normal(0, 1))
             guess = tumour(max(1.5, radius + generator.normal(0, 0.8)), shifted)
             regions = [np.isin(guess, values) for values in ((3,), (1, 3), (1, 2, 3))]
-            arrays[f"predicted_{arm}_{horizon}"] = np.stack([0.05 + 0.9 * region for region in regions]).astype(np.float32)
+            arrays[f"predicted_{arm}_{horizon}"] = np.stack([0.05 + 0.9 * region for region in regions]).astype(
+                np.float32
+            )
             if not (arm == "carbon" and horizon == HORIZONS[-1]):
                 arrays[f"true_{arm}_{horizon}"] = tumour(radius, centre)
     scale = {"ET": 6.0, "TC": 9.0, "WT": 48.0}
@@ -327,9 +346,12 @@ def evolution_picture(patient: str, generator: np.random.Generator) -> tuple[dic
         "arms": {
             arm: {
                 "support": SUPPORT[arm],
-                "predicted_ml": {r: [round(v * (1 + 0.3 * (1 - p) * k), 2) for k in range(4)] for r, v in scale.items()},
+                "predicted_ml": {
+                    r: [round(v * (1 + 0.3 * (1 - p) * k), 2) for k in range(4)] for r, v in scale.items()
+                },
                 "true_ml": {
-                    r: [round(v * (1 + 0.36 * (1 - p) * k) * generator.uniform(0.85, 1.15), 2) for k in range(3)] + [None]
+                    r: [round(v * (1 + 0.36 * (1 - p) * k) * generator.uniform(0.85, 1.15), 2) for k in range(3)]
+                    + [None]
                     for r, v in scale.items()
                 },
                 "prescription_gy": 75.0 if arm == "carbon" else 60.0,
@@ -355,7 +377,9 @@ def write_example(folder: Path, comparison: dict[str, Any], generator: np.random
         card = folder / "models" / training["name"] / "model.json"
         card.parent.mkdir(parents=True, exist_ok=True)
         about = {"sites": training["sites"], "samples": training["samples"], "parameters": training["parameters"]}
-        card.write_text(json.dumps({"task": training["name"].split("-")[0], **about, "intended_use": "research use only"}))
+        card.write_text(
+            json.dumps({"task": training["name"].split("-")[0], **about, "intended_use": "research use only"})
+        )
     return folder
 
 

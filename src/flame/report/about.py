@@ -29,7 +29,8 @@ def sites_section(comparison: Mapping[str, Any]) -> Section:
         for site in sites
     ]
     total = sum(site["patients"] for site in sites)
-    caption = f"{plural(len(sites), 'site')} with {plural(total, 'patient')}. Held out: once kept away from training, and tested on."
+    count = f"{plural(len(sites), 'site')} with {plural(total, 'patient')}"
+    caption = f"{count}. Held out: once kept away from training, and tested on."
     head = ("site", "patients", "responders", *(name(arm) for arm in arms), "excluded", "held out")
     blocks: list[Block] = [Table(caption, head, rows)]
     excluded = [
@@ -58,7 +59,7 @@ def settings_section(comparison: Mapping[str, Any]) -> Section:
 
 def _flat(content: Any, prefix: str) -> Iterator[tuple[str, str]]:
     """Nested settings as dotted names and values; short lists of plain values stay on one line."""
-    if isinstance(content, Mapping) and content:
+    if isinstance(content, Mapping) and (content or not prefix):
         for key, value in content.items():
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(content, Sequence) and not isinstance(content, str) and any(_nested(value) for value in content):
@@ -75,6 +76,8 @@ def _nested(value: Any) -> bool:
 def _plain(value: Any) -> str:
     if value is None:
         return "not set"
+    if isinstance(value, Mapping):
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -89,7 +92,8 @@ def cards_section(cards: Sequence[ModelCard]) -> Section:
     ordered = sorted(cards, key=lambda card: ("/federated" not in card.name, card.name))
     blocks: list[Block] = [
         Paragraph(
-            "One card per model in the folder `models`. Open a card to see what the model was trained on and is meant for."
+            "One card per model in the folder “models”. Open a card to see what the model was trained on and is meant "
+            "for."
         )
     ]
     blocks += [Folded(card.name, [Facts(list(_flat(card.content, "")))]) for card in ordered]
@@ -101,12 +105,16 @@ def limits_section(comparison: Mapping[str, Any]) -> Section:
     held_out = comparison.get("held_out") or []
     texts = [
         "Research use only, not a medical device. No number in this report may guide the care of a patient.",
-        "Patients of a virtual trial come from a simulation; how hard its questions are is a choice of its settings. Scores "
+        "Where patients come from a virtual trial, how hard its questions are is a choice of its settings. "
+        "Scores "
         "on it show that methods work as built, not how well they work on real patients.",
-        f"Intervals come from resampling patients within the {plural(len(held_out), 'tested site')}; they say nothing about "
+        f"Intervals come from resampling patients within the {plural(len(held_out), 'tested site')}; they say nothing "
+        "about "
         "sites of another kind. Differences of single sites rest on few patients.",
-        "Patients without a later exam cannot be scored on it. Those who die early are missing at late horizons, so scores "
+        "Patients without a later exam cannot be scored on it. Those who die early are missing at late horizons, so "
+        "scores "
         "there describe survivors.",
-        "Updates of a model can reveal something about the patients behind them; sending fewer bytes is not a proof of privacy.",
+        "Updates of a model can reveal something about the patients behind them; sending fewer bytes is not a proof "
+        "of privacy.",
     ]
     return Section("limits", "Limits", [Paragraph(text) for text in texts])

@@ -11,7 +11,7 @@ from typing import Any
 from flame.report.estimates import Estimate, Verdict, signed
 from flame.report.words import context_short, horizon_text, name, plural
 
-__all__ = ["Answer", "MainComparison", "answer", "main_comparisons", "main_horizon", "main_part"]
+__all__ = ["Answer", "MainComparison", "MainScore", "answer", "main_comparisons", "main_horizon", "main_scores"]
 
 _CONTEXTS = ("first_post_rt", "pre_rt")
 _MODELS = ("network", "clinical_volumes", "clinical")
@@ -19,10 +19,10 @@ _REGIONS = ("ET", "WT")
 _HORIZON = 182
 
 _VERBS: Mapping[Verdict, str] = {
-    "better": "did better than",
-    "worse": "did worse than",
-    "undecided": "could not be told apart from",
-    "unknown": "could not be compared with",
+    "better": "better than",
+    "worse": "worse than",
+    "undecided": "not distinguishable from",
+    "unknown": "not comparable with",
 }
 _REFERENCES: Mapping[str, str] = {
     "local": "a single site's own model",
@@ -42,6 +42,15 @@ class MainComparison:
 
 
 @dataclass(frozen=True)
+class MainScore:
+    """What each way of training ("persistence" for none) scored on a subject of the main comparisons."""
+
+    subject: str
+    score: str
+    ways: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
 class Answer:
     """The word the page opens with, the sentence that justifies it, and one sentence per subject."""
 
@@ -50,7 +59,7 @@ class Answer:
     sentences: tuple[str, ...]
 
 
-def main_part(parts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def _main_part(parts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The part of a task that the answer is about: its context of highest rank; None if there is no part."""
     rank = {context: position for position, context in enumerate(_CONTEXTS)}
     return min(parts, key=lambda part: rank.get(part["context"], len(rank)), default=None)
@@ -66,13 +75,37 @@ def main_comparisons(comparison: Mapping[str, Any]) -> tuple[MainComparison, ...
     return _of_response(comparison.get("response") or []) + _of_evolution(comparison.get("evolution") or [])
 
 
-def _of_response(parts: Sequence[Mapping[str, Any]]) -> tuple[MainComparison, ...]:
-    part = main_part(parts)
+def main_scores(comparison: Mapping[str, Any]) -> tuple[MainScore, ...]:
+    """The scores behind the main comparisons, response first."""
+    found = []
+    if (chosen := _response_subject(comparison.get("response") or [])) is not None:
+        part, model, subject = chosen
+        rows = [row for row in part["rows"] if row["model"] == model]
+        found.append(MainScore(subject, "AUROC", {row["trained"]: Estimate.of(row["auroc"]) for row in rows}))
+    for part, region, horizon, subject in _evolution_subjects(comparison.get("evolution") or []):
+        ways = {
+            "persistence" if row["trained"] == "none" else row["trained"]: Estimate.of(row["dice"])
+            for row in part["rows"]
+            if (row["region"], row["horizon"]) == (region, horizon) and row["method"] != "volume_trend"
+        }
+        found.append(MainScore(subject, "Dice", ways))
+    return tuple(found)
+
+
+def _response_subject(parts: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], str, str] | None:
+    """The main context's part, the main model, and how to call it."""
+    part = _main_part(parts)
     models = {row["model"] for row in part["differences"]} if part else set()
     model = next((model for model in _MODELS if model in models), None)
     if part is None or model is None:
+        return None
+    return part, model, f"Response ({name(model)}, {context_short(part['context'])})"
+
+
+def _of_response(parts: Sequence[Mapping[str, Any]]) -> tuple[MainComparison, ...]:
+    if (chosen := _response_subject(parts)) is None:
         return ()
-    subject = f"Response ({name(model)}, {context_short(part['context'])})"
+    part, model, subject = chosen
     return tuple(
         MainComparison(subject, "AUROC", row["between"].removeprefix("federated - "), Estimate.of(row["auroc"]))
         for row in part["differences"]
@@ -80,21 +113,22 @@ def _of_response(parts: Sequence[Mapping[str, Any]]) -> tuple[MainComparison, ..
     )
 
 
-def _of_evolution(parts: Sequence[Mapping[str, Any]]) -> tuple[MainComparison, ...]:
-    part = main_part(parts)
+def _evolution_subjects(parts: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str, int, str]]:
+    """The main context's part, region, main horizon, and how to call it; one for each main region."""
+    part = _main_part(parts)
     horizon = main_horizon(sorted({row["horizon"] for row in part["differences"]})) if part else None
     if part is None or horizon is None:
-        return ()
+        return []
+    where = f"{horizon_text(horizon)}, {context_short(part['context'])}"
+    return [(part, region, horizon, f"Evolution of {name(region)} ({where})") for region in _REGIONS]
+
+
+def _of_evolution(parts: Sequence[Mapping[str, Any]]) -> tuple[MainComparison, ...]:
     return tuple(
-        MainComparison(
-            f"Evolution of {name(region)} ({horizon_text(horizon)}, {context_short(part['context'])})",
-            "Dice",
-            row["between"].removeprefix("federated - "),
-            Estimate.of(row["dice"]),
-        )
-        for region in _REGIONS
+        MainComparison(subject, "Dice", row["between"].removeprefix("federated - "), Estimate.of(row["dice"]))
+        for part, region, horizon, subject in _evolution_subjects(parts)
         for row in part["differences"]
-        if row["region"] == region and row["horizon"] == horizon
+        if (row["region"], row["horizon"]) == (region, horizon)
     )
 
 
@@ -122,13 +156,16 @@ def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     if known == 0:
         return "It cannot be said.", "There were not enough patients for any main comparison."
     if count["better"] == total:
-        return "Yes.", f"On patients whose site no model had seen, it did better than {without} in all of {compared}."
+        return (
+            "Yes.",
+            f"On patients from sites that the models never saw, it did better than {without} in all of {compared}.",
+        )
     if count["better"] and not count["worse"]:
         rest = total - count["better"]
         return "In part.", f"It did better than {without} in {count['better']} of {compared}; {rest} stayed undecided."
     if count["better"]:
         split = f"better than {without} in {count['better']}, worse in {count['worse']} of {compared}"
-        return "It depends on the question.", f"On patients whose site no model had seen, it did {split}."
+        return "It depends on the question.", f"On patients from sites that the models never saw, it did {split}."
     if count["worse"]:
         return "No.", f"It did worse than {without} in {count['worse']} of {compared} and better in none."
     return "Not shown.", f"In none of {compared} with {without} does the interval exclude zero."
@@ -144,7 +181,7 @@ def _sentence(subject: str, compared: Sequence[MainComparison]) -> str:
         else:
             clauses.append(f"{_VERBS[verdict]} {reference} ({_numbers(one)})")
     joined = ", ".join(clauses[:-1]) + (" and " if len(clauses) > 1 else "") + clauses[-1]
-    return f"{subject}: federated training {joined}."
+    return f"{subject}: federated training was {joined}."
 
 
 def _numbers(one: MainComparison) -> str:

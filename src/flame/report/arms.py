@@ -19,7 +19,8 @@ NO_ADVICE = (
 )
 _SUPPORT = (
     "Factual: the arm that the patient had. In-support counterfactual: another arm that sites in training offered to "
-    "comparable patients. Mechanistic extrapolation: an arm for which only dose, LET and the radiobiology built into the "
+    "comparable patients. Mechanistic extrapolation: an arm for which only dose, LET and the radiobiology built into "
+    "the "
     "inputs speak, not data."
 )
 _REGIONS = ("ET", "TC", "WT")
@@ -88,7 +89,8 @@ def _figure(part: Mapping[str, Any]) -> Picture:
         f"arms-{part['context']}",
     )
     caption = (
-        "Dice of federated predictions under each arm with 95 % intervals. Filled: the arm that the patient had; hollow: "
+        "Dice of federated predictions under each arm with 95 % intervals. Filled: the arm that the patient had; "
+        "hollow: "
         "another arm, against the outcome that the trial simulated for it."
     )
     return Picture(svg, caption)

@@ -61,12 +61,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the first `names` columns are names, the others are numbers."""
+    """A table: the first `names` columns are names, the others are numbers; the cells of a matrix are shaded."""
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell | str]]
     names: int = 1
+    is_matrix: bool = False
     shape: ClassVar[str] = "table"
 
 
@@ -128,4 +129,5 @@ def heat_table(
         background, text = heat((value - low) / (high - low) if high > low else 0.5)
         return Cell(number(value), "heat", background, text)
 
-    return Table(caption, (corner, *columns), [(row, *(cell(value) for value in values)) for row, values in rows])
+    body: list[Sequence[Cell | str]] = [(row, *(cell(value) for value in values)) for row, values in rows]
+    return Table(caption, (corner, *columns), body, is_matrix=True)

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
@@ -92,7 +93,9 @@ def _style(salt: str) -> Iterator[None]:
         "legend.frameon": False,
         "figure.constrained_layout.h_pad": 0.08,
     }
-    with matplotlib.rc_context(), style.context(["default", look], after_reset=True):
+    with warnings.catch_warnings(), matplotlib.rc_context(), style.context(["default", look], after_reset=True):
+        # The reader's font draws the text; that matplotlib's own font lacks a letter of a site's name does not matter.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 

@@ -10,10 +10,21 @@ from flame.report.colours import colour
 from flame.report.estimates import Estimate
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Panel", "Series", "draw_forest", "draw_lines", "draw_panels", "draw_reliability", "legend", "limits"]
+__all__ = [
+    "Panel",
+    "Series",
+    "draw_bars",
+    "draw_forest",
+    "draw_lines",
+    "draw_panels",
+    "draw_reliability",
+    "legend",
+    "limits",
+]
 
 
 @dataclass(frozen=True)
@@ -71,7 +82,7 @@ def draw_panels(
         step = 0.72 / max(1, len(panel.series))
         for position, series in enumerate(panel.series):
             offset = (position - (len(panel.series) - 1) / 2) * step
-            _points(axes, series, np.arange(len(categories)) + offset)
+            _points(axes, series, [place + offset for place in range(len(categories))])
         axes.set_xticks(range(len(categories)), categories)
         axes.set_xlim(-0.6, len(categories) - 0.4)
         axes.tick_params(axis="x", length=0)
@@ -80,7 +91,7 @@ def draw_panels(
     legend(figure, all_axes)
 
 
-def _points(axes: "Axes", series: Series, x: "np.typing.NDArray[np.float64]") -> None:
+def _points(axes: "Axes", series: Series, x: Sequence[float]) -> None:
     known = [(at, e.value, e.low, e.high) for at, e in zip(x, series.values) if e.value is not None]
     if not known:
         return
@@ -104,13 +115,13 @@ def _points(axes: "Axes", series: Series, x: "np.typing.NDArray[np.float64]") ->
 
 def legend(figure: "Figure", all_axes: Sequence["Axes"]) -> None:
     """One line of names above all panels."""
-    found: dict[str, object] = {}
+    found: dict[str, Artist] = {}
     for axes in all_axes:
         for handle, label in zip(*axes.get_legend_handles_labels()):
             found.setdefault(label, handle)
     if found:
         columns = _legend_columns([len(label) for label in found], figure.get_figwidth())
-        figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns)  # type: ignore[arg-type]
+        figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=columns)
 
 
 def _legend_columns(lengths: Sequence[int], width_in: float) -> int:
@@ -194,18 +205,14 @@ def draw_reliability(
 def draw_lines(
     figure: "Figure",
     panels: Mapping[str, Sequence[tuple[str, str, Sequence[float]]]],
-    x_label: str,
     y_label: str,
-    from_zero: bool,
 ) -> None:
     """Curves over rounds, one panel per group; curves of one label share a legend entry.
 
     Args:
         figure: empty.
         panels: title -> (label, colour, one value per round; NaN leaves a gap).
-        x_label: of every panel.
         y_label: of the first panel.
-        from_zero: whether the vertical axis starts at zero.
     """
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, curves) in zip(all_axes, panels.items()):
@@ -223,9 +230,30 @@ def draw_lines(
                 marker="o" if one else "",
                 markersize=4,
             )
-        axes.set_xlabel(x_label)
+        axes.set_xlabel("round")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        if from_zero:
-            axes.set_ylim(bottom=0)
+    all_axes[0].set_ylabel(y_label)
+    legend(figure, all_axes)
+
+
+def draw_bars(figure: "Figure", panels: Mapping[str, Sequence[tuple[str, str, Sequence[float]]]], y_label: str) -> None:
+    """Stacked bars, one per round; one panel per group.
+
+    Args:
+        figure: empty.
+        panels: title -> (label, CSS colour, one value >= 0 per round).
+        y_label: of the first panel.
+    """
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, parts) in zip(all_axes, panels.items()):
+        axes.set_title(title)
+        axes.grid(axis="y")
+        base = np.zeros(max((len(values) for *_, values in parts), default=0))
+        for label, shade, values in parts:
+            axes.bar(np.arange(1, base.size + 1), values, 0.8, bottom=base, color=shade, label=label)
+            base = base + np.asarray(values)
+        axes.set_xlabel("round")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.tick_params(axis="x", length=0)
     all_axes[0].set_ylabel(y_label)
     legend(figure, all_axes)

@@ -43,9 +43,11 @@ def evolution_section(parts: Sequence[Mapping[str, Any]]) -> Section:
     if not parts:
         return Section("evolution", title, [Paragraph("This comparison has no evolution task.", "missing")])
     opening = (
-        "The model gives a probability for each voxel to be enhancing tumour, tumour core (enhancing and necrotic) or whole "
+        "The model gives a probability for each voxel to be enhancing tumour, tumour core (enhancing and necrotic) or "
+        "whole "
         "tumour (core and oedema) at a horizon, counted in days since the end of radiotherapy. Two references need no "
-        "training: persistence carries the last map forward; the volume trend grows or shrinks it to the extrapolated volume."
+        "training: persistence carries the last map forward; the volume trend grows or shrinks it to the extrapolated "
+        "volume."
     )
     blocks: list[Block] = [Paragraph(opening), Paragraph(" ".join(METRICS[key] for key in _EXPLAINED), "note")]
     for part in parts:
@@ -195,11 +197,13 @@ def _table(
 
 
 def _matrices(part: Mapping[str, Any], horizons: Sequence[int]) -> list[Block]:
-    main, others = [], []
+    main: list[Block] = []
+    others: list[Block] = []
     for matrix in part.get("matrix") or []:
         where = f"{name(matrix['region'])}, {horizon_text(matrix['horizon'])}"
         table = heat_table(
-            f"{where[0].upper()}{where[1:]}: mean Dice at each site (columns) of models trained elsewhere (rows). A dash: the model "
+            f"{where[0].upper()}{where[1:]}: mean Dice at each site (columns) of models trained elsewhere (rows). A "
+            "dash: the model "
             "saw that site in training, or nobody was left there.",
             "trained by",
             matrix["sites"],

@@ -30,7 +30,8 @@ def maps_section(run: Run) -> Section:
         )
     blocks: list[Block] = [
         Paragraph(
-            "Filled areas are where the federated model gives a probability of at least one half; outlines are the truth, for "
+            "Filled areas are where the federated model gives a probability of at least one half; outlines are the "
+            "truth, for "
             "arms that were not delivered the outcome that the trial simulated. No model had seen the patient's site."
         )
     ]
@@ -103,7 +104,8 @@ def montage_section(run: Run) -> Section:
         ),
         Picture(
             followed,
-            f"{count} over time: days count from the end of radiotherapy, before it from its start. T1ce with enhancing tumour, necrosis and cavity "
+            f"{count} over time: days count from the end of radiotherapy, before it from its start. T1ce with "
+            "enhancing tumour, necrosis and cavity "
             "outlined; FLAIR with oedema outlined. Fewer exams: the patient died or left.",
         ),
         *(block for data in patients for block in _arms(data)),
@@ -122,7 +124,8 @@ def _arms(data: PictureData) -> list[Block]:
     )
     last = max(horizon for horizons in data.facts["arms"].values() for horizon in horizons)
     caption = (
-        f"Patient {data.patient} under every arm until {horizon_text(last)}, as simulated; only the delivered one was seen "
+        f"Patient {data.patient} under every arm until {horizon_text(last)}, as simulated; only the delivered one was "
+        "seen "
         "by any model."
     )
     return [Picture(svg, caption)]

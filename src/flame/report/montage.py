@@ -51,7 +51,7 @@ def followup_grid(patients: Sequence[PictureData]) -> Grid:
 
 
 def draw_followup(figure: "Figure", patients: Sequence[PictureData]) -> None:
-    """Two rows per patient: T1ce with enhancing tumour and necrosis outlined, FLAIR with oedema outlined; columns are exams."""
+    """Two rows per patient, T1ce with tumour core and cavity outlined and FLAIR with oedema; columns are exams."""
     grid = followup_grid(patients)
     for column in range(grid.columns):
         grid.name_column(figure, column, f"exam {column + 1}")

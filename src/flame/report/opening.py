@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flame.report.answer import main_comparisons
+from flame.report.answer import main_comparisons, main_scores
 from flame.report.blocks import Banner, Block, Cell, Paragraph, Section, Table
 from flame.report.estimates import Estimate
 from flame.report.words import context_short, name
@@ -11,6 +11,7 @@ from flame.report.words import context_short, name
 __all__ = ["arm_banner", "goals_section", "main_section"]
 
 _MARKS = {"better": "up", "worse": "down", "undecided": "even", "unknown": "blank"}
+_WAYS = ("persistence", "local", "federated", "pooled")
 _READ = {
     "better": "federated better",
     "worse": "federated worse",
@@ -38,10 +39,23 @@ def main_section(comparison: Mapping[str, Any]) -> Section:
             "training. Each patient was predicted by models that never saw the patient's site."
         )
         head = ("question", "difference", "score", "estimate (interval)", "reading")
-        blocks += [Table(caption, head, rows, names=3), Paragraph(_tally(comparison), "note")]
+        blocks += [_scores(comparison), Table(caption, head, rows, names=3), Paragraph(_tally(comparison), "note")]
     else:
         blocks.append(Paragraph("This comparison holds no difference between ways of training.", "missing"))
     return Section("comparisons", "Main comparisons", blocks)
+
+
+def _scores(comparison: Mapping[str, Any]) -> Table:
+    """What every way of training scored on the main subjects."""
+    rows = []
+    for one in main_scores(comparison):
+        cells = ["–" if (estimate := one.ways.get(way)) is None else estimate.text() for way in _WAYS]
+        rows.append((one.subject, one.score, *cells))
+    caption = (
+        "Scores with 95 % intervals; higher is better. Local is the mean over the models that sites trained alone; "
+        "persistence carries the last map forward and has no counterpart for response."
+    )
+    return Table(caption, ("question", "score", *(name(way) for way in _WAYS)), rows, names=2)
 
 
 def arm_banner(comparison: Mapping[str, Any]) -> tuple[str, str, Any] | None:
@@ -65,7 +79,8 @@ def _tally(comparison: Mapping[str, Any]) -> str:
     ]
     counted = (
         f"Over all {len(found)} comparisons with a site's own model in this report (all models, contexts, regions and "
-        f"horizons) federated training was better in {found.count('better')}, worse in {found.count('worse')}, undecided "
+        f"horizons) federated training was better in {found.count('better')}, worse in {found.count('worse')}, "
+        "undecided "
         f"in {found.count('undecided')}; {found.count('unknown')} had too few patients. "
     )
     return (

@@ -13,7 +13,7 @@ __all__ = ["prediction_picture"]
 
 
 def prediction_picture(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], path: Path) -> Path:
-    """Write predicted maps over the last exam's T1ce: rows are arms, columns are horizons; truth is outlined where known.
+    """Write predicted maps over the last exam's T1ce: rows are arms, columns horizons; truth is outlined where known.
 
     Args:
         arrays: as in `pictures/evolution-<patient>.npz`: `background` float32 (x, y), `last` uint8 (x, y),

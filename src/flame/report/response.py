@@ -64,7 +64,8 @@ def _forest(part: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], who: str
     )
     return Picture(
         svg,
-        f"AUROC within site with 95 % intervals ({who}). The line at 0.5 is a coin; an interval that crosses it shows no "
+        f"AUROC within site with 95 % intervals ({who}). The line at 0.5 is a coin; an interval that crosses it shows "
+        "no "
         "ability to rank patients.",
     )
 
@@ -75,14 +76,16 @@ def _point(row: Mapping[str, Any]) -> Series:
 
 
 def _ranking(rows: Sequence[Mapping[str, Any]], who: str) -> Table:
-    body = [(*_names(row), *(Estimate.of(row.get(score)).text() for score in _RANKING)) for row in rows]
+    body: list[Sequence[Cell | str]] = [
+        (*_names(row), *(Estimate.of(row.get(score)).text() for score in _RANKING)) for row in rows
+    ]
     return Table(
         f"How well patients are ranked and classified, with 95 % intervals ({who}).", _RANKING_HEAD, body, names=2
     )
 
 
 def _calibration(rows: Sequence[Mapping[str, Any]], who: str) -> Table:
-    body = []
+    body: list[Sequence[Cell | str]] = []
     for row in rows:
         ece = row.get("ece")
         # A model with one probability for everybody has neither slope nor intercept, however many patients there are.
@@ -105,7 +108,7 @@ def _differences(part: Mapping[str, Any]) -> Block:
     ]
     if not rows:
         return Paragraph("No differences between ways of training were estimated.", "missing")
-    caption = "Differences in AUROC between ways of training, on the same patients. An interval that includes zero decides nothing."
+    caption = "Differences in AUROC on the same patients, with 95 % intervals; one that includes zero decides nothing."
     return Table(caption, ("model", "difference", "AUROC"), rows, names=2)
 
 
@@ -124,12 +127,14 @@ def _reliability(part: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], who
     svg = paint_svg(
         lambda figure: draw_reliability(figure, curves),
         (min(WIDTH_IN, 0.6 + 2.8 * len(curves)), 3.5),
-        "Reliability curves: observed share of responders against predicted probability, per model and way of training.",
+        "Reliability curves: observed share of responders against predicted probability, per model and way of "
+        "training.",
         f"reliability-{part['context']}",
     )
     caption = (
         f"Reliability ({who}): among patients with a predicted probability, how many responded. On the dashed line "
-        "predictions mean what they say; below it they promise too much. Larger dots hold more patients; the prevalence "
+        "predictions mean what they say; below it they promise too much. Larger dots hold more patients; the "
+        "prevalence "
         "model has one probability only and is left out."
     )
     return [Picture(svg, caption)]
@@ -138,7 +143,8 @@ def _reliability(part: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], who
 def _matrices(part: Mapping[str, Any]) -> list[Block]:
     tables: list[Block] = [
         heat_table(
-            f"{name(matrix['model'])}: AUROC at each site (columns) of models trained elsewhere (rows). A dash: the model "
+            f"{name(matrix['model'])}: AUROC at each site (columns) of models trained elsewhere (rows). A dash: the "
+            "model "
             "saw that site in training, or the site has no patients of both kinds.",
             "trained by",
             matrix["sites"],

@@ -76,7 +76,7 @@ def _read_picture(folder: Path, kind: str, patient: str) -> PictureData | None:
     if not arrays_path.is_file() or not facts_path.is_file():
         return None
     try:
-        with np.load(arrays_path, allow_pickle=False) as archive:
+        with arrays_path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{arrays_path} is damaged: {error}", "Delete it and start the comparison again.") from error

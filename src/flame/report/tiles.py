@@ -79,7 +79,7 @@ class Grid:
 
 
 def upright(slice_xy: NDArray[Any]) -> NDArray[Any]:
-    """A slice indexed [x, y] in RAS as rows from anterior to posterior; the patient's left is on the left of the page."""
+    """A slice indexed [x, y] in RAS with anterior at the top; the patient's left is on the left of the page."""
     return np.rot90(slice_xy)
 
 

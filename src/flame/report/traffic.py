@@ -1,18 +1,19 @@
 """The report's parts on training: what left each site, what was refused, how the loss fell."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from flame.report.blocks import Block, Folded, Paragraph, Picture, Section, Table
 from flame.report.canvas import WIDTH_IN, paint_svg
-from flame.report.charts import draw_lines
+from flame.report.charts import draw_bars, draw_lines
+from flame.report.colours import SITES
 from flame.report.estimates import bytes_text, number
 from flame.report.words import plural
 
 __all__ = ["refused_section", "traffic_section", "training_section"]
 
 Training = Mapping[str, Any]
-_SHADES = ("federated", "local", "pooled", "volume_trend", "proton", "carbon", "photon", "none")
 _PANELS = 3
 
 
@@ -38,7 +39,8 @@ def traffic_section(trainings: Sequence[Training]) -> Section:
             "traffic", title, [Paragraph("This comparison holds no federated training with rounds.", "missing")]
         )
     opening = (
-        "In each round a site receives the model and sends an update: named arrays of numbers, a sample count and a few "
+        "In each round a site receives the model and sends an update: named arrays of numbers, a sample count and a "
+        "few "
         "scalars such as its loss. Images, label maps and tables of patients stay where they are."
     )
     first = list({_split(training)[0]: training for training in reversed(federated)}.values())[::-1]
@@ -54,32 +56,30 @@ def _sites(training: Training) -> list[str]:
 
 
 def _sent_figures(trainings: Sequence[Training]) -> list[Block]:
+    """Bytes per round of one federated training per question, a few questions side by side."""
+    order = {site: number for number, site in enumerate(sorted({site for one in trainings for site in _sites(one)}))}
     blocks: list[Block] = []
     for start in range(0, len(trainings), _PANELS):
-        panels: dict[str, Sequence[tuple[str, str, Sequence[float]]]] = {}
-        for training in trainings[start : start + _PANELS]:
-            panels[_split(training)[0]] = [
-                (site, _SHADES[position % len(_SHADES)], _cumulated(training, site))
-                for position, site in enumerate(_sites(training))
+        shown = trainings[start : start + _PANELS]
+        panels = {
+            _split(training)[0]: [
+                (site, SITES[order[site] % len(SITES)], _sent(training, site)) for site in _sites(training)
             ]
+            for training in shown
+        }
         svg = paint_svg(
-            lambda figure, panels=panels: draw_lines(figure, panels, "round", "sent so far [MB]", from_zero=True),
+            partial(draw_bars, panels=panels, y_label="sent [MB]"),
             (WIDTH_IN, 2.8),
-            "Megabytes that each site has sent, over the rounds of a federated training.",
+            "Megabytes that each site sent in each round of a federated training.",
             f"traffic-{start}",
         )
-        names = ", ".join(str(training["name"]) for training in trainings[start : start + _PANELS])
-        caption = f"What each site has sent, summed over rounds (1 MB = 1,000,000 bytes): {names}."
-        blocks.append(Picture(svg, f"{caption} Lines of sites that send the same lie on top of each other."))
+        names = ", ".join(str(training["name"]) for training in shown)
+        blocks.append(Picture(svg, f"Bytes sent by each site in each round (1 MB = 1,000,000 bytes): {names}."))
     return blocks
 
 
-def _cumulated(training: Training, site: str) -> list[float]:
-    total, curve = 0.0, []
-    for one in training["rounds"]:
-        total += one["sites"].get(site, {}).get("bytes_up", 0) / 1e6
-        curve.append(total)
-    return curve
+def _sent(training: Training, site: str) -> list[float]:
+    return [one["sites"].get(site, {}).get("bytes_up", 0) / 1e6 for one in training["rounds"]]
 
 
 def _totals(trainings: Sequence[Training]) -> Table:
@@ -154,13 +154,14 @@ def training_section(trainings: Sequence[Training]) -> Section:
     for start in range(0, len(names), _PANELS):
         panels = {question: curves[question] for question in names[start : start + _PANELS]}
         svg = paint_svg(
-            lambda figure, panels=panels: draw_lines(figure, panels, "round", "training loss", from_zero=False),
+            partial(draw_lines, panels=panels, y_label="training loss"),
             (WIDTH_IN, 2.8),
             "Training loss over rounds, one line per training, coloured by way of training.",
             f"loss-{start}",
         )
         caption = (
-            "Training loss over rounds, one line per training; for federated ones the mean over sites. It shows that training "
+            "Training loss over rounds, one line per training; for federated ones the mean over sites. It shows that "
+            "training "
             "settled, not how good a model is: losses of different sites are of different patients."
         )
         blocks.append(Picture(svg, caption))

@@ -31,15 +31,19 @@ _NAMES: Mapping[str, str] = MappingProxyType(
 
 METRICS: Mapping[str, str] = MappingProxyType(
     {
-        "auroc": "AUROC is the share of pairs of a responder and a non-responder that are ranked rightly; 0.5 is a coin, "
-        "1 is perfect. Unless it says “all sites”, pairs are formed within a site, so that a site's share of responders "
+        "auroc": "AUROC is the share of pairs of a responder and a non-responder that are ranked rightly; 0.5 is a "
+        "coin, "
+        "1 is perfect. Unless it says “all sites”, pairs are formed within a site, so that a site's share of "
+        "responders "
         "cannot help.",
         "auprc": "AUPRC averages the precision over all thresholds; a coin reaches the share of responders.",
         "balanced_accuracy": "Balanced accuracy is the mean of sensitivity and specificity at a threshold of 0.5.",
         "brier": "The Brier score is the mean squared distance of probability and outcome; lower is better.",
-        "calibration": "A calibration slope of 1 and an intercept of 0 mean that probabilities are neither too bold nor "
+        "calibration": "A calibration slope of 1 and an intercept of 0 mean that probabilities are neither too bold "
+        "nor "
         "too timid, and right on average; ECE is the mean gap between predicted and observed share.",
-        "dice": "Dice is twice the overlap of predicted and true region over the sum of their sizes: 0 is none, 1 is all.",
+        "dice": "Dice is twice the overlap of predicted and true region over the sum of their sizes: 0 is none, 1 is "
+        "all.",
         "hd95": "HD95 is the distance that 95 % of the two surfaces do not exceed [mm]; lower is better.",
         "surface_dice": "Surface Dice is the share of both surfaces that lies within 2 mm of the other one.",
         "change_dice": "Change-Dice counts only voxels that changed since the last exam, where persistence scores 0.",
