@@ -21,22 +21,27 @@ def compare(
     leave_one_site_out: Annotated[
         bool, typer.Option("--leave-one-site-out", help="Hold out every site in turn.")
     ] = False,
+    settings: Annotated[
+        Path | None, typer.Option(help="TOML file of all settings, in place of the default ones and of --hold-out.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same numbers.")] = 7,
     processes: Processes = 2,
 ) -> None:
     """Compare every site alone, federated, pooled and plain baselines on sites that nobody trained on."""
     from flame.cli.progress import stages
     from flame.evaluation.comparison import find_sites, run_comparison
+    from flame.evaluation.plan import ComparisonSettings
     from flame.evaluation.presets import full_comparison
     from flame.report.html import write_report
+    from flame.settings import read_toml
 
     folders = find_sites(sites)
     names = [folder.name for folder in folders]
     chosen = names if leave_one_site_out else (held_out or names[-1:])
-    settings = full_comparison(tuple(chosen), seed)
+    asked = full_comparison(tuple(chosen), seed) if settings is None else read_toml(settings, ComparisonSettings)
     truth = _truth_beside(folders)
     with stages() as show:
-        run_comparison(folders, out, settings, processes, show, truth)
+        run_comparison(folders, out, asked, processes, show, truth)
     typer.echo(f"Report: {write_report(out)}")
 
 

@@ -1,7 +1,7 @@
 """What a federated training has to show to have been worth it, said before the numbers are known."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["RESPONSE_MODEL", "judge"]
@@ -11,90 +11,74 @@ RESPONSE_MODEL = "network"
 
 NEAR_POOLED_AUROC, NEAR_POOLED_DICE = 0.03, 0.02
 
+Interval = Mapping[str, float | None]
+
 
 @dataclass(frozen=True)
-class _Goal:
+class _Rule:
+    """A goal about the difference `between` two ways of training: what is said, and when it is reached."""
+
     statement: str
-    value: float | None
-    low: float | None
-    high: float | None
-    reached: bool
+    between: str
+    reached: Callable[[float, float], bool]  # of the estimate and the lower bound
+    horizon: int = 0
+
+
+_RESPONSE = (
+    _Rule("federated AUROC above the mean of the local models", "federated - local", lambda value, _: value > 0),
+    _Rule(
+        f"federated AUROC within {NEAR_POOLED_AUROC} of pooled",
+        "federated - pooled",
+        lambda value, _: value >= -NEAR_POOLED_AUROC,
+    ),
+)
+
+_EVOLUTION = (
+    _Rule(
+        "federated Dice above persistence at +182 days, with an interval that excludes zero",
+        "federated - persistence",
+        lambda _, low: low > 0,
+        182,
+    ),
+    _Rule(
+        "federated Dice not below persistence at +91 days",
+        "federated - persistence",
+        lambda value, _: value >= 0,
+        91,
+    ),
+    _Rule(
+        f"federated Dice within {NEAR_POOLED_DICE} of pooled at +182 days",
+        "federated - pooled",
+        lambda value, _: value >= -NEAR_POOLED_DICE,
+        182,
+    ),
+)
 
 
 def judge(response: Sequence[Mapping[str, Any]], evolution: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Hold the summaries of all contexts against the goals; a difference that is not known is not reached."""
-    goals = [goal for part in response for goal in _response_goals(part)]
-    goals += [goal for part in evolution for goal in _evolution_goals(part)]
-    return [asdict(goal) for goal in goals]
+    """Hold the summaries of all contexts against the goals; a difference that is not known is not reached.
 
+    Args:
+        response: summaries of `summarise_response`, with their context.
+        evolution: summaries of `summarise_evolution`, with their context.
 
-def _response_goals(part: Mapping[str, Any]) -> list[_Goal]:
-    context, found = part["context"], {}
-    for row in part["differences"]:
-        if row["model"] == RESPONSE_MODEL:
-            found[row["between"]] = row["auroc"]
-    return [
-        _goal(
-            f"Response ({context}): federated AUROC above the mean of the local models", found, "federated - local", 0.0
-        ),
-        _goal(
-            f"Response ({context}): federated AUROC within {NEAR_POOLED_AUROC} of pooled",
-            found,
-            "federated - pooled",
-            -NEAR_POOLED_AUROC,
-        ),
-    ]
-
-
-def _evolution_goals(part: Mapping[str, Any]) -> list[_Goal]:
-    context = part["context"]
+    Returns: statement, value, low, high and whether it is reached, for each goal.
+    """
     goals = []
-    for region in ("ET", "WT"):
-        at = {(row["between"], row["horizon"]): row["dice"] for row in part["differences"] if row["region"] == region}
-        name = f"Evolution ({context}), {region}"
-        beyond = _named(at, 182)
-        goals.append(
-            _goal(
-                f"{name}: federated Dice above persistence at +182 days, interval above 0",
-                beyond,
-                "federated - persistence",
-                0.0,
-                whole_interval=True,
-            )
-        )
-        goals.append(
-            _goal(
-                f"{name}: federated Dice not below persistence at +91 days",
-                _named(at, 91),
-                "federated - persistence",
-                0.0,
-            )
-        )
-        goals.append(
-            _goal(
-                f"{name}: federated Dice within {NEAR_POOLED_DICE} of pooled at +182 days",
-                beyond,
-                "federated - pooled",
-                -NEAR_POOLED_DICE,
-            )
-        )
+    for part in response:
+        found = {row["between"]: row["auroc"] for row in part["differences"] if row["model"] == RESPONSE_MODEL}
+        goals += [_judged(f"Response ({part['context']})", rule, found.get(rule.between)) for rule in _RESPONSE]
+    for part in evolution:
+        for region in ("ET", "WT"):
+            at = {
+                (row["between"], row["horizon"]): row["dice"] for row in part["differences"] if row["region"] == region
+            }
+            name = f"Evolution ({part['context']}), {region}"
+            goals += [_judged(name, rule, at.get((rule.between, rule.horizon))) for rule in _EVOLUTION]
     return goals
 
 
-def _named(
-    at: Mapping[tuple[str, int], Mapping[str, float | None]], horizon: int
-) -> dict[str, Mapping[str, float | None]]:
-    return {between: interval for (between, day), interval in at.items() if day == horizon}
-
-
-def _goal(
-    statement: str,
-    found: Mapping[str, Mapping[str, float | None]],
-    between: str,
-    at_least: float,
-    whole_interval: bool = False,
-) -> _Goal:
-    interval = found.get(between, {"estimate": None, "low": None, "high": None})
-    decisive = interval["low"] if whole_interval else interval["estimate"]
-    reached = decisive is not None and decisive >= at_least
-    return _Goal(statement, interval["estimate"], interval["low"], interval["high"], reached)
+def _judged(subject: str, rule: _Rule, interval: Interval | None) -> dict[str, Any]:
+    value, low, high = (None if interval is None else interval[name] for name in ("estimate", "low", "high"))
+    reached = value is not None and low is not None and rule.reached(value, low)
+    return {"statement": f"{subject}: {rule.statement}", "value": value, "low": low, "high": high, "reached": reached}

@@ -68,6 +68,7 @@ class _Table:
         row: dict[str, Any] = {"model": model, "trained": trained}
         for name, statistic in self._statistics().items():
             row[name] = as_json(resamples.interval(self._over_origins(model, trained, statistic)))
+        row["ece"] = classification.expected_calibration_error(*self._predicted(model, trained))
         return row
 
     def _statistics(self) -> Mapping[str, Callable[[Column], Statistic]]:
@@ -92,15 +93,18 @@ class _Table:
         return resamples.interval(lambda weights: mine(weights) - theirs(weights))
 
     def reliability(self, model: str, trained: str) -> list[dict[str, float]]:
-        origins = self.columns[model, trained].values()
-        stacked = np.concatenate(list(origins))
-        truth = np.tile(self.responder, len(origins))
-        known = np.isfinite(stacked)
-        curve = classification.reliability_curve(stacked[known], truth[known])
+        curve = classification.reliability_curve(*self._predicted(model, trained))
         return [
             {"predicted": float(bin.predicted), "observed": float(bin.observed), "patients": int(bin.samples)}
             for bin in curve
         ]
+
+    def _predicted(self, model: str, trained: str) -> tuple[Column, NDArray[np.bool_]]:
+        """All predictions of one way of training and what was observed, those of several local models together."""
+        origins = self.columns[model, trained].values()
+        stacked, truth = np.concatenate(list(origins)), np.tile(self.responder, len(origins))
+        known = np.isfinite(stacked)
+        return stacked[known], truth[known]
 
     def matrix(self, model: str) -> dict[str, Any]:
         names = sorted(set(self.sites))
