@@ -16,11 +16,11 @@ from flame.evaluation.scores import ArmScore, write_scores
 from flame.evaluation.support import Offered, support
 from flame.evaluation.trainings import model_folder
 from flame.imaging.cube import resample
-from flame.imaging.prepare import PreparedCourse, PreparedPatient, prepare_patient
+from flame.imaging.prepare import Context, PreparedCourse, PreparedPatient, observed, prepare_patient
 from flame.learning.targets import HORIZONS
 from flame.metrics.overlap import dice, volume_ml
 from flame.models.checkpoint import load_evolution
-from flame.models.encoding import Context, region_maps, visible_exams
+from flame.models.encoding import region_maps
 from flame.models.prediction import EvolutionModel, Maps
 from flame.records.dataset import read_site
 from flame.records.patient import ARMS, REGIONS, Arm
@@ -139,7 +139,7 @@ def _scores(
     site: str, context: Context, patient: PreparedPatient, predicted: ArmsPredicted, outcomes: Outcomes
 ) -> list[ArmScore]:
     delivered = patient.courses[0]
-    last_map = visible_exams(patient, delivered, context)[-1].label_map
+    last_map = observed(patient, delivered, context)[-1].label_map
     assert last_map is not None
     last = region_maps(last_map)
     found = []
@@ -170,7 +170,7 @@ def describe_arms(
 ) -> dict[str, Any]:
     """Volumes and prescriptions of what was predicted and observed, as `pictures/evolution-*.json` holds them."""
     course = patient.courses[0]
-    exams = visible_exams(patient, course, context)
+    exams = observed(patient, course, context)
     spacing = patient.grid.spacing_mm
 
     def volumes(regions: NDArray[np.bool_]) -> dict[str, float]:
@@ -207,7 +207,7 @@ def describe_arms(
 
 def _keep(order: ArmsOrder, patient: PreparedPatient, predicted: ArmsPredicted, outcomes: Outcomes) -> None:
     context = order.question.context
-    last = visible_exams(patient, patient.courses[0], context)[-1]
+    last = observed(patient, patient.courses[0], context)[-1]
     arrays = evolution_arrays(patient, last, predicted.maps, outcomes)
     facts = describe_arms(order.site, patient, context, predicted, outcomes)
     keep_evolution(order.out / "pictures", order.site, patient, arrays, facts)

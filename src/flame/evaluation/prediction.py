@@ -12,9 +12,8 @@ from flame.errors import DataError
 from flame.evaluation.arms import describe_arms, predict_arms
 from flame.evaluation.pictures import evolution_arrays
 from flame.imaging.cube import resample
-from flame.imaging.prepare import PreparedPatient, prepare_patient
+from flame.imaging.prepare import PreparedPatient, observed, prepare_patient
 from flame.models.checkpoint import load_evolution
-from flame.models.encoding import visible_exams
 from flame.models.prediction import Maps
 from flame.records.dataset import Site
 from flame.records.patient import REGIONS, Arm, Patient
@@ -69,7 +68,7 @@ def predict_patient(
     facts = describe_arms(site.name, patient, card.context, predicted, {})
     facts["model"] = {"name": card.model, "trained": card.trained, "sites": sorted(card.samples), "flame": card.flame}
     facts["intended_use"] = card.intended_use
-    last = visible_exams(patient, patient.courses[0], card.context)[-1]
+    last = observed(patient, patient.courses[0], card.context)[-1]
     assert last.exam.label_map is not None
     arrays = evolution_arrays(patient, last, predicted.maps, {})
     maps = {(arm, horizon): of for arm, at in predicted.maps.items() for horizon, of in at.items()}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flame.imaging.cube import Crop
+from flame.imaging.prepare import Context
 from flame.learning.samples import build_store
-from flame.models.encoding import Context
 from flame.records.dataset import read_site
 from flame.workers import Emit
 

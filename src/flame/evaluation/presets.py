@@ -2,8 +2,8 @@
 
 from flame.evaluation.plan import ComparisonSettings, QuestionSettings
 from flame.imaging.cube import Crop
+from flame.imaging.prepare import CONTEXTS, Context
 from flame.learning.settings import TrainingSettings
-from flame.models.encoding import CONTEXTS, Context
 
 __all__ = ["demo_comparison", "full_comparison", "quick_comparison"]
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.evaluation.scores import EvolutionScore, ResponseScore
-from flame.imaging.prepare import PreparedExam, PreparedPatient
+from flame.imaging.prepare import Context, PreparedExam, PreparedPatient, observed
 from flame.learning.endpoint import is_responder
 from flame.learning.targets import HORIZONS, targets
 from flame.metrics.overlap import overlap
-from flame.models.encoding import Context, region_maps, visible_exams
+from flame.models.encoding import region_maps
 from flame.models.prediction import EvolutionModel, ResponseModel
 from flame.records.patient import REGIONS
 
@@ -42,7 +42,7 @@ def score_evolution(
     Raises: DataError: if the patient lacks an exam that the context needs.
     """
     course = patient.courses[0]
-    last = region_maps(_labels(visible_exams(patient, course, context)[-1]))
+    last = region_maps(_labels(observed(patient, course, context)[-1]))
     wanted = targets(patient, course, HORIZONS)
     found = []
     for predictor in predictors:
@@ -80,7 +80,7 @@ def score_response(
     Raises: DataError: if the patient lacks an exam that the context needs.
     """
     course = patient.courses[0]
-    visible_exams(patient, course, context)
+    observed(patient, course, context)
     responder = is_responder(patient, course)
     if responder is None:
         return []

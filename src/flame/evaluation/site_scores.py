@@ -10,10 +10,9 @@ from flame.evaluation.plan import ComparisonSettings, QuestionSettings, Training
 from flame.evaluation.scores import EvolutionScore, ResponseScore, write_scores
 from flame.evaluation.scoring import Predictor, score_evolution, score_response
 from flame.evaluation.trainings import model_folder
-from flame.imaging.prepare import prepare_patient
+from flame.imaging.prepare import Context, prepare_patient
 from flame.models.baselines import BASELINES
 from flame.models.checkpoint import load_model
-from flame.models.encoding import Context
 from flame.models.prediction import EvolutionModel, ResponseModel
 from flame.records.dataset import read_site
 from flame.workers import Emit

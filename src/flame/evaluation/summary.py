@@ -19,9 +19,9 @@ from flame.evaluation.site_scores import evolution_path, response_path
 from flame.evaluation.support import arm_effects
 from flame.evaluation.trainings import model_folder
 from flame.federation.folder import history
+from flame.imaging.prepare import Context
 from flame.learning.samples import open_store
 from flame.models.checkpoint import read_card
-from flame.models.encoding import Context
 from flame.records.dataset import Site
 from flame.seeds import stream
 

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from flame.errors import DataError
 from flame.files import read_json, replacing, write_json
-from flame.imaging.prepare import Crop, PreparedPatient, prepare_patient
+from flame.imaging.prepare import Context, Crop, PreparedPatient, prepare_patient
 from flame.learning.endpoint import is_responder
 from flame.learning.targets import horizons_of, targets
-from flame.models.encoding import Context, encode, halved
+from flame.models.encoding import encode, halved
 from flame.records.dataset import Site
 from flame.records.patient import Arm, Patient
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from flame.imaging.prepare import PreparedCourse, PreparedPatient
-from flame.models.encoding import Context, region_maps, visible_exams
+from flame.imaging.prepare import Context, PreparedCourse, PreparedPatient, observed
+from flame.models.encoding import region_maps
 from flame.models.prediction import EvolutionModel, Maps
 
 __all__ = ["BASELINES", "Persistence", "VolumeTrend"]
@@ -69,7 +69,7 @@ BASELINES: Mapping[str, Callable[[Context], EvolutionModel]] = {"persistence": P
 def _label_maps(
     patient: PreparedPatient, course: PreparedCourse, context: Context
 ) -> list[tuple[int, NDArray[np.uint8]]]:
-    exams = visible_exams(patient, course, context)
+    exams = observed(patient, course, context)
     return [(exam.exam.day, exam.label_map) for exam in exams if exam.label_map is not None]
 
 

@@ -14,7 +14,8 @@ import flame
 from flame.errors import ConfigError, DataError
 from flame.files import read_json, write_bytes, write_json
 from flame.imaging.cube import Crop
-from flame.models.encoding import Context, scalar_names, volume_names
+from flame.imaging.prepare import Context
+from flame.models.encoding import scalar_names, volume_names
 from flame.models.networks import NetworkEvolution, NetworkResponse, Task, as_model, build_network
 from flame.models.weights import set_arrays
 from flame.records.patient import REGIONS, Arm

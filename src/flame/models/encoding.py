@@ -6,21 +6,18 @@ agree on them. What is not known is zero, beside an indicator that says so.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from flame.errors import DataError
-from flame.imaging.prepare import PreparedCourse, PreparedExam, PreparedPatient
+from flame.imaging.prepare import Context, PreparedCourse, PreparedExam, PreparedPatient, observed
 from flame.records.patient import ARMS, LABELS, REGIONS, SEQUENCES, Resection
 
 __all__ = [
-    "CONTEXTS",
     "DISTANCE_LIMIT_MM",
     "DISTANCE_SCALE_MM",
-    "Context",
     "Inputs",
     "encode",
     "halved",
@@ -28,15 +25,8 @@ __all__ = [
     "region_maps",
     "scalar_names",
     "signed_distance",
-    "visible_exams",
     "volume_names",
 ]
-
-Context = Literal["pre_rt", "first_post_rt"]
-CONTEXTS: tuple[Context, ...] = get_args(Context)
-
-FIRST_POST_RT_DAYS = (14, 60)
-"""First and last day after the end of a course on which an exam is its first after radiotherapy."""
 
 DISTANCE_LIMIT_MM = 20.0
 DISTANCE_SCALE_MM = 10.0
@@ -91,31 +81,6 @@ def is_clinical(name: str) -> bool:
     return not name.startswith((_MEASURED, "present_"))
 
 
-def visible_exams(patient: PreparedPatient, course: PreparedCourse, context: Context) -> tuple[PreparedExam, ...]:
-    """The exams that a model of this context may use: the last before the course, and for `first_post_rt` one after it.
-
-    Raises: DataError: if one of them is missing or has no label map.
-    """
-    start, end = course.course.start_day, course.course.end_day
-    before = [exam for exam in patient.exams if exam.exam.day <= start]
-    found = before[-1:]
-    if context == "first_post_rt":
-        low, high = FIRST_POST_RT_DAYS
-        found += [exam for exam in patient.exams if low <= exam.exam.day - end <= high][:1]
-    if not before or len(found) < len(_EXAM_NAMES[context]):
-        missing = "before radiotherapy" if not before else "14 to 60 days after radiotherapy"
-        raise DataError(
-            f"Patient {patient.patient.id} has no exam {missing}, which context {context} needs",
-            "Add the exam, or use a model of another context.",
-        )
-    for exam in found:
-        if exam.label_map is None:
-            raise DataError(
-                f"Patient {patient.patient.id}, exam of day {exam.exam.day}: no label map", "Add a label map."
-            )
-    return tuple(found)
-
-
 def region_maps(label_map: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Regions of a label map (x, y, z) as bool (3, x, y, z) in the order of REGIONS."""
     return np.stack([np.isin(label_map, labels) for labels in REGIONS.values()])
@@ -142,7 +107,7 @@ def encode(patient: PreparedPatient, course: PreparedCourse, context: Context) -
 
     Raises: DataError: if an exam or a label map that the context needs is missing.
     """
-    exams = visible_exams(patient, course, context)
+    exams = observed(patient, course, context)
     volumes = np.stack(list(_channels(patient, course, exams))).astype(np.float16)
     scalars = np.array([*_record(patient, course), *_measurements(patient, course, exams)], np.float32)
     return Inputs(volumes, scalars)

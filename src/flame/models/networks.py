@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from flame.errors import ConfigError
-from flame.imaging.prepare import PreparedCourse, PreparedPatient
+from flame.imaging.prepare import Context, PreparedCourse, PreparedPatient
 from flame.models.blocks import unfold
-from flame.models.encoding import Context, encode, halved, is_clinical, scalar_names, volume_names
+from flame.models.encoding import encode, halved, is_clinical, scalar_names, volume_names
 from flame.models.prediction import Maps
 from flame.models.response import ImageResponse, LinearResponse
 from flame.models.unet import EvolutionNetwork

@@ -6,8 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flame.imaging.prepare import PreparedCourse, PreparedPatient
-from flame.models.encoding import Context
+from flame.imaging.prepare import Context, PreparedCourse, PreparedPatient
 
 __all__ = ["EvolutionModel", "Maps", "ResponseModel"]
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flame.report.answer import main_horizon
-from flame.report.blocks import Block, Cell, Folded, Heading, Paragraph, Picture, Section, Table, heat_table
+from flame.report.blocks import Block, Cell, Folded, Heading, Paragraph, Picture, Section, Table
 from flame.report.canvas import WIDTH_IN, paint_svg
 from flame.report.charts import Panel, Series, draw_panels, limits
 from flame.report.estimates import Estimate
-from flame.report.words import METRICS, context_text, horizon_text, name, plural
+from flame.report.matrix import cross_site_table
+from flame.report.words import METRICS, context_text, horizon_text, name
 
 __all__ = ["evolution_section"]
 
@@ -200,20 +201,17 @@ def _matrices(part: Mapping[str, Any], horizons: Sequence[int]) -> list[Block]:
     main: list[Block] = []
     others: list[Block] = []
     for matrix in part.get("matrix") or []:
-        where = f"{name(matrix['region'])}, {horizon_text(matrix['horizon'])}"
-        table = heat_table(
-            f"{where[0].upper()}{where[1:]}: mean Dice at each site (columns) of models trained elsewhere (rows). A "
-            "dash: the model "
-            "saw that site in training, or nobody was left there.",
-            "trained by",
+        table = cross_site_table(
+            f"{name(matrix['region'])}, {horizon_text(matrix['horizon'])}",
+            "mean Dice",
             matrix["sites"],
-            [(name(row["trained"]), row["dice"]) for row in matrix["rows"]],
+            [(row["trained"], row["dice"]) for row in matrix["rows"]],
         )
         first = matrix["horizon"] == main_horizon(horizons) and matrix["region"] in ("ET", "WT")
         (main if first else others).append(table)
     if not main and not others:
         return [Paragraph("Cross-site matrix: not available.", "missing")]
     folded = (
-        [Folded(plural(len(others), "more cross-site matrix").replace("matrixs", "matrices"), others)] if others else []
+        [Folded(f"Cross-site matrices of the other regions and horizons ({len(others)})", others)] if others else []
     )
     return [*main, *folded]

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flame.report.blocks import Block, Cell, Folded, Heading, Paragraph, Picture, Section, Table, heat_table
+from flame.report.blocks import Block, Cell, Folded, Heading, Paragraph, Picture, Section, Table
 from flame.report.canvas import WIDTH_IN, paint_svg
 from flame.report.charts import Series, draw_forest, draw_reliability, limits
 from flame.report.estimates import MISSING, Estimate, number
+from flame.report.matrix import cross_site_table
 from flame.report.words import METRICS, context_text, name, plural
 
 __all__ = ["response_section"]
@@ -142,13 +143,11 @@ def _reliability(part: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], who
 
 def _matrices(part: Mapping[str, Any]) -> list[Block]:
     tables: list[Block] = [
-        heat_table(
-            f"{name(matrix['model'])}: AUROC at each site (columns) of models trained elsewhere (rows). A dash: the "
-            "model "
-            "saw that site in training, or the site has no patients of both kinds.",
-            "trained by",
+        cross_site_table(
+            name(matrix["model"]),
+            "AUROC",
             matrix["sites"],
-            [(name(row["trained"]), row["auroc"]) for row in matrix["rows"]],
+            [(row["trained"], row["auroc"]) for row in matrix["rows"]],
         )
         for matrix in sorted(part.get("matrix") or [], key=lambda one: _rank(_MODELS, one["model"]))
         if matrix["model"] != "prevalence"
