@@ -66,7 +66,10 @@ def _patient(data: PictureData) -> list[Block]:
     prescriptions = f" Prescriptions: {arms} fractions." if arms else ""
     return [
         Heading(f"Patient {data.patient}"),
-        Picture(maps, f"{about} One axial slice over T1ce of the last exam that the model saw.{prescriptions}"),
+        Picture(
+            maps,
+            f"{about} One axial slice over T1ce of the last exam that the model saw; the patient's left is on the left.{prescriptions}",
+        ),
         Picture(
             curves,
             f"Volumes of patient {data.patient}: observed until the prediction, then predicted and true per arm.",
@@ -99,7 +102,8 @@ def montage_section(run: Run) -> Section:
     blocks: list[Block] = [
         Picture(
             baseline,
-            f"{count} before radiotherapy, one axial slice each: sequences, label map, dose. Dose bands: blue 30–60 %, "
+            f"{count} before radiotherapy, one axial slice each (the patient's left is on the left): sequences, label "
+            "map, dose. Dose bands: blue 30–60 %, "
             "magenta 60–90 %, yellow above 90 % of the slice's highest RBE-weighted dose.",
         ),
         Picture(
