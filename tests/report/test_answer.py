@@ -18,12 +18,12 @@ def response(local: tuple[float | None, ...], pooled: tuple[float | None, ...] =
         {"model": "network", "between": f"federated - {other}", "auroc": interval(values)}
         for other, values in (("local", local), ("pooled", pooled))
     ]
-    return {"context": "first_post_rt", "differences": differences, "rows": []}
+    return {"context": "first_post_rt", "patients": 9, "differences": differences, "rows": []}
 
 
 def evolution(**differences: tuple[float | None, ...]) -> dict[str, Any]:
     rows = [
-        {"between": f"federated - {other}", "region": "WT", "horizon": 182, "dice": interval(values)}
+        {"between": f"federated - {other}", "region": "WT", "horizon": 182, "patients": 9, "dice": interval(values)}
         for other, values in differences.items()
     ]
     return {"context": "first_post_rt", "differences": rows, "rows": []}
@@ -75,6 +75,16 @@ def test_falling_behind_pooling_does_not_make_it_worthless_but_is_said() -> None
     found = answer({"response": [response(BETTER, pooled=WORSE)]})
     assert found.word == "Yes."
     assert "and worse than training on pooled data (AUROC −0.050" in found.sentences[0]
+
+
+def test_one_patient_decides_nothing_and_their_number_is_said() -> None:
+    part = evolution(local=BETTER)
+    (sentence,) = answer({"evolution": [part]}).sentences
+    assert sentence.startswith("Evolution of whole tumour (+182 days, after radiotherapy, 9 patients): ")
+    part["differences"][0]["patients"] = 1
+    found = answer({"evolution": [part]})
+    assert found.word == "It cannot be said."
+    assert "1 patient)" in found.sentences[0]
 
 
 def test_the_main_comparison_is_chosen_by_name_not_by_result() -> None:

@@ -59,14 +59,15 @@ def test_reliability_has_a_diagonal_and_the_bins() -> None:
     assert np.asarray(curve.get_xydata()).tolist() == [[0.2, 0.1], [0.8, 0.9]]
 
 
-def test_rounds_are_counted_from_one() -> None:
+def test_rounds_keep_their_numbers() -> None:
     drawn = figure()
-    draw_lines(drawn, {"q": [("local", "local", [3.0, 2.0])]}, "loss")
-    assert np.asarray(drawn.axes[0].lines[0].get_xydata()).tolist() == [[1, 3], [2, 2]]
+    draw_lines(drawn, {"q": [("local", "local", [3.0, 2.0])]}, "loss", first=4)
+    assert np.asarray(drawn.axes[0].lines[0].get_xydata()).tolist() == [[4, 3], [5, 2]]
 
 
 def test_bars_of_sites_are_stacked() -> None:
     drawn = figure()
-    draw_bars(drawn, {"q": [("a", "#000000", [1.0, 2.0]), ("b", "#ff0000", [3.0, 0.0])]}, "MB")
+    draw_bars(drawn, {"q": [("a", "#000000", [1.0, 2.0]), ("b", "#ff0000", [3.0, 0.0])]}, "kB", first=0)
+    assert drawn.axes[0].patches[1].get_center()[0] == 1
     tops = [bar.get_y() + bar.get_height() for bar in drawn.axes[0].patches]
     assert tops == [1.0, 2.0, 4.0, 2.0]

@@ -24,6 +24,25 @@ def test_estimates_are_written_with_their_intervals(estimate: Estimate, text: st
     assert estimate.difference_text() == difference
 
 
+def test_one_patient_has_no_interval() -> None:
+    raw = {"estimate": 1.0, "low": 1.0, "high": 1.0}
+    assert Estimate.of(raw, patients=1).text() == "1.00 (no interval)"
+    assert Estimate.of(raw, patients=2).text() == "1.00 (1.00–1.00)"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.0186, 0.00042, 0.044), "+0.0186 (+0.0004 to +0.0440)"),
+        (Estimate(-0.004, -0.009, -0.00002), "−0.00400 (−0.00900 to −0.00002)"),
+        (Estimate(0.001, -0.0002, 0.003), "+0.001 (0.000 to +0.003)"),
+        (Estimate(1e-9, 1e-9, 1e-9), "0.000000 (0.000000 to 0.000000)"),
+    ],
+)
+def test_a_bound_that_decides_never_looks_like_zero(estimate: Estimate, text: str) -> None:
+    assert estimate.difference_text() == text
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(-0.0001, "0.000"), (0.0001, "0.000"), (0.01, "+0.010"), (-0.01, "−0.010")]
 )

@@ -4,7 +4,7 @@ from flame.report.matrix import cross_site_table
 
 
 def test_the_caption_names_the_worst_and_the_best_site_of_federated_models() -> None:
-    rows = [("a", [None, 0.9, 0.1]), ("federated", [0.71, None, 0.64]), ("persistence", [0.2, 0.2, 0.2])]
+    rows = [("persistence", [0.2, 0.2, 0.2]), ("federated", [0.71, None, 0.64]), ("a", [None, 0.9, 0.1])]
     table = cross_site_table("whole tumour", "mean Dice", ["a", "b", "c"], rows)
     assert table.caption.startswith("Whole tumour: mean Dice at each site")
     assert table.caption.endswith("Federated: from 0.64 (c) to 0.71 (a).")

@@ -34,7 +34,7 @@ def test_a_row_shows_four_sequences_labels_and_dose(patient: PictureData) -> Non
     draw_baseline(figure, [patient])
     assert (grid.rows, grid.columns) == (1, 6)
     assert [len(axes.images) for axes in figure.axes] == [1] * 6
-    assert "carbon ions, max 60 Gy" in written(figure)
+    assert "carbon ions, max 60 Gy(RBE)" in written(figure)
 
 
 def test_a_sequence_that_was_not_acquired_is_named_and_carries_no_labels(patient: PictureData) -> None:

@@ -40,7 +40,7 @@ def test_all_comparisons_with_local_models_are_counted() -> None:
         }
 
     rows = [row(0.1, 0.2), row(-0.2, -0.1), row(-0.1, 0.1), row(-0.1, 0.2), row(None, None)]
-    part = {"context": "pre_rt", "differences": rows, "rows": []}
+    part = {"context": "pre_rt", "patients": 9, "differences": rows, "rows": []}
     tally = [block for block in main_section({"response": [part]}).blocks if isinstance(block, Paragraph)][-1].text
     assert tally.startswith("Over all 5 comparisons")
     assert "better in 1, worse in 1, undecided in 2; 1 had too few patients" in tally

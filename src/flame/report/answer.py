@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flame.report.estimates import Estimate, Verdict, signed
+from flame.report.estimates import Estimate, Verdict
 from flame.report.words import context_short, horizon_text, name, plural
 
 __all__ = ["Answer", "MainComparison", "MainScore", "answer", "main_comparisons", "main_horizon", "main_scores"]
@@ -84,9 +84,9 @@ def main_scores(comparison: Mapping[str, Any]) -> tuple[MainScore, ...]:
         found.append(MainScore(subject, "AUROC", {row["trained"]: Estimate.of(row["auroc"]) for row in rows}))
     for part, region, horizon, subject in _evolution_subjects(comparison.get("evolution") or []):
         ways = {
-            "persistence" if row["trained"] == "none" else row["trained"]: Estimate.of(row["dice"])
+            "persistence" if row["trained"] == "none" else row["trained"]: Estimate.of(row["dice"], row["patients"])
             for row in part["rows"]
-            if (row["region"], row["horizon"]) == (region, horizon) and row["method"] != "volume_trend"
+            if _is_at(row, region, horizon) and row["method"] != "volume_trend"
         }
         found.append(MainScore(subject, "Dice", ways))
     return tuple(found)
@@ -99,7 +99,8 @@ def _response_subject(parts: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, 
     model = next((model for model in _MODELS if model in models), None)
     if part is None or model is None:
         return None
-    return part, model, f"Response ({name(model)}, {context_short(part['context'])})"
+    who = plural(part["patients"], "patient")
+    return part, model, f"Response ({name(model)}, {context_short(part['context'])}, {who})"
 
 
 def _of_response(parts: Sequence[Mapping[str, Any]]) -> tuple[MainComparison, ...]:
@@ -119,16 +120,27 @@ def _evolution_subjects(parts: Sequence[Mapping[str, Any]]) -> list[tuple[Mappin
     horizon = main_horizon(sorted({row["horizon"] for row in part["differences"]})) if part else None
     if part is None or horizon is None:
         return []
-    where = f"{horizon_text(horizon)}, {context_short(part['context'])}"
-    return [(part, region, horizon, f"Evolution of {name(region)} ({where})") for region in _REGIONS]
+    found = []
+    for region in _REGIONS:
+        counts = [row["patients"] for row in part["differences"] if _is_at(row, region, horizon)]
+        if counts:
+            where = f"{horizon_text(horizon)}, {context_short(part['context'])}, {plural(max(counts), 'patient')}"
+            found.append((part, region, horizon, f"Evolution of {name(region)} ({where})"))
+    return found
+
+
+def _is_at(row: Mapping[str, Any], region: str, horizon: int) -> bool:
+    return bool(row["region"] == region and row["horizon"] == horizon)
 
 
 def _of_evolution(parts: Sequence[Mapping[str, Any]]) -> tuple[MainComparison, ...]:
     return tuple(
-        MainComparison(subject, "Dice", row["between"].removeprefix("federated - "), Estimate.of(row["dice"]))
+        MainComparison(
+            subject, "Dice", row["between"].removeprefix("federated - "), Estimate.of(row["dice"], row["patients"])
+        )
         for part, region, horizon, subject in _evolution_subjects(parts)
         for row in part["differences"]
-        if (row["region"], row["horizon"]) == (region, horizon)
+        if _is_at(row, region, horizon)
     )
 
 
@@ -172,21 +184,14 @@ def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:
 
 
 def _sentence(subject: str, compared: Sequence[MainComparison]) -> str:
-    clauses = []
-    for one in compared:
-        verdict = one.difference.verdict
-        reference = _REFERENCES.get(one.reference, one.reference)
-        if verdict == "unknown":
-            clauses.append(f"{_VERBS[verdict]} {reference} (not enough patients)")
-        else:
-            clauses.append(f"{_VERBS[verdict]} {reference} ({_numbers(one)})")
+    clauses = [_clause(one) for one in compared]
     joined = ", ".join(clauses[:-1]) + (" and " if len(clauses) > 1 else "") + clauses[-1]
     return f"{subject}: federated training was {joined}."
 
 
-def _numbers(one: MainComparison) -> str:
-    value, low, high = one.difference.value, one.difference.low, one.difference.high
-    assert value is not None
-    assert low is not None
-    assert high is not None
-    return f"{one.score} {signed(value)}, 95 % interval {signed(low)} to {signed(high)}"
+def _clause(one: MainComparison) -> str:
+    difference, verdict = one.difference, one.difference.verdict
+    beside = f"{_VERBS[verdict]} {_REFERENCES.get(one.reference, one.reference)}"
+    if verdict == "unknown":
+        return f"{beside} (not enough patients)"
+    return f"{beside} ({one.score} {difference.signed_value()}, 95 % interval {difference.signed_interval()})"

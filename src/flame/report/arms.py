@@ -71,7 +71,7 @@ def _figure(part: Mapping[str, Any]) -> Picture:
                 Series(
                     f"{name(arm)}, {support}",
                     arm,
-                    [Estimate.of(cells.get((region, arm, support, horizon), {}).get("dice")) for horizon in horizons],
+                    [_dice(cells.get((region, arm, support, horizon))) for horizon in horizons],
                     _MARKERS.get(arm, "D"),
                     hollow=support != "factual",
                     joined=False,
@@ -96,6 +96,10 @@ def _figure(part: Mapping[str, Any]) -> Picture:
     return Picture(svg, caption)
 
 
+def _dice(row: Mapping[str, Any] | None) -> Estimate:
+    return Estimate(None, None, None) if row is None else Estimate.of(row["dice"], row["patients"])
+
+
 def _tables(rows: Sequence[Mapping[str, Any]]) -> list[Block]:
     """The scores at the main horizon, and those at all horizons folded."""
     main = main_horizon(sorted({row["horizon"] for row in rows}))
@@ -111,8 +115,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
             name(row["region"]),
             horizon_text(row["horizon"]),
             str(row["patients"]),
-            Estimate.of(row["dice"]).text(),
-            Estimate.of(row["persistence"]).text(),
+            _dice(row).text(),
+            Estimate.of(row["persistence"], row["patients"]).text(),
         )
         for row in sorted(
             rows,

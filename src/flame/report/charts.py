@@ -206,6 +206,7 @@ def draw_lines(
     figure: "Figure",
     panels: Mapping[str, Sequence[tuple[str, str, Sequence[float]]]],
     y_label: str,
+    first: int,
 ) -> None:
     """Curves over rounds, one panel per group; curves of one label share a legend entry.
 
@@ -213,6 +214,7 @@ def draw_lines(
         figure: empty.
         panels: title -> (label, colour, one value per round; NaN leaves a gap).
         y_label: of the first panel.
+        first: number of the first round.
     """
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, curves) in zip(all_axes, panels.items()):
@@ -221,7 +223,7 @@ def draw_lines(
         for label, shade, values in curves:
             one = len(values) == 1
             axes.plot(
-                np.arange(1, len(values) + 1),
+                np.arange(first, first + len(values)),
                 values,
                 color=colour(shade),
                 linewidth=1.1,
@@ -236,13 +238,16 @@ def draw_lines(
     legend(figure, all_axes)
 
 
-def draw_bars(figure: "Figure", panels: Mapping[str, Sequence[tuple[str, str, Sequence[float]]]], y_label: str) -> None:
+def draw_bars(
+    figure: "Figure", panels: Mapping[str, Sequence[tuple[str, str, Sequence[float]]]], y_label: str, first: int
+) -> None:
     """Stacked bars, one per round; one panel per group.
 
     Args:
         figure: empty.
         panels: title -> (label, CSS colour, one value >= 0 per round).
         y_label: of the first panel.
+        first: number of the first round.
     """
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, parts) in zip(all_axes, panels.items()):
@@ -250,7 +255,7 @@ def draw_bars(figure: "Figure", panels: Mapping[str, Sequence[tuple[str, str, Se
         axes.grid(axis="y")
         base = np.zeros(max((len(values) for *_, values in parts), default=0))
         for label, shade, values in parts:
-            axes.bar(np.arange(1, base.size + 1), values, 0.8, bottom=base, color=shade, label=label)
+            axes.bar(np.arange(first, first + base.size), values, 0.8, bottom=base, color=shade, label=label)
             base = base + np.asarray(values)
         axes.set_xlabel("round")
         axes.xaxis.get_major_locator().set_params(integer=True)

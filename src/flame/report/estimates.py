@@ -20,10 +20,18 @@ class Estimate:
     high: float | None
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any] | None) -> "Estimate":
-        """From `{"estimate", "low", "high"}` of `comparison.json`; None and absent keys give an unknown estimate."""
+    def of(cls, raw: Mapping[str, Any] | None, patients: int | None = None) -> "Estimate":
+        """From `{"estimate", "low", "high"}` of `comparison.json`; None and absent keys give an unknown estimate.
+
+        Args:
+            raw: the JSON object.
+            patients: how many it rests on, if known; one patient has no interval, whatever resampling says.
+        """
         content = raw or {}
-        return cls(content.get("estimate"), content.get("low"), content.get("high"))
+        value = content.get("estimate")
+        if patients is not None and patients < 2:
+            return cls(value, None, None)
+        return cls(value, content.get("low"), content.get("high"))
 
     @property
     def known(self) -> bool:
@@ -55,7 +63,26 @@ class Estimate:
             return missing
         if self.low is None or self.high is None:
             return f"{signed(self.value, digits)} (no interval)"
-        return f"{signed(self.value, digits)} ({signed(self.low, digits)} to {signed(self.high, digits)})"
+        return f"{self.signed_value(digits)} ({self.signed_interval(digits)})"
+
+    def signed_value(self, digits: int = 3) -> str:
+        """The value alone, as `difference_text` writes it."""
+        return MISSING if self.value is None else signed(self.value, self._digits(digits))
+
+    def signed_interval(self, digits: int = 3) -> str:
+        """The interval alone, as `difference_text` writes it."""
+        if self.low is None or self.high is None:
+            return "no interval"
+        digits = self._digits(digits)
+        return f"{signed(self.low, digits)} to {signed(self.high, digits)}"
+
+    def _digits(self, digits: int) -> int:
+        """As many digits as it takes that a bound beyond zero does not look like zero; six at most."""
+        if self.low is not None and self.high is not None and (self.low > 0 or self.high < 0):
+            nearest = min(abs(self.low), abs(self.high))
+            while digits < 6 and float(f"{nearest:.{digits}f}") == 0:
+                digits += 1
+        return digits
 
 
 def number(value: float, digits: int = 2) -> str:

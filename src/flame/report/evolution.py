@@ -103,7 +103,7 @@ def _dice(
             Series(
                 _way_text(method, trained),
                 _shade(method, trained),
-                [Estimate.of(rows.get((method, trained, region, horizon), {}).get("dice")) for horizon in horizons],
+                [_score(rows.get((method, trained, region, horizon)), "dice") for horizon in horizons],
                 marker,
             )
             for method, trained, marker in ways
@@ -140,7 +140,7 @@ def _differences(part: Mapping[str, Any], regions: Sequence[str], horizons: Sequ
                 Series(
                     f"federated − {name(other)}",
                     looks.get(other, ("ink", "P"))[0],
-                    [Estimate.of(found.get((one, region, horizon), {}).get("dice")) for horizon in horizons],
+                    [_score(found.get((one, region, horizon)), "dice") for horizon in horizons],
                     looks.get(other, ("ink", "P"))[1],
                     joined=False,
                 )
@@ -169,13 +169,17 @@ def _differences(part: Mapping[str, Any], regions: Sequence[str], horizons: Sequ
             name(row["region"]),
             horizon_text(row["horizon"]),
             str(row["patients"]),
-            Estimate.of(row["dice"]).difference_text(),
+            _score(row, "dice").difference_text(),
         )
         for row in part["differences"]
     ]
     head = ("difference", "region", "horizon", "patients", "Dice")
     table = Table("All differences in Dice with 95 % intervals.", head, rows, names=3)
     return [Picture(svg, caption), Folded("All differences as a table", [table])]
+
+
+def _score(row: Mapping[str, Any] | None, score: str) -> Estimate:
+    return Estimate(None, None, None) if row is None else Estimate.of(row.get(score), row["patients"])
 
 
 def _table(
@@ -191,7 +195,7 @@ def _table(
             row = rows.get((method, trained, region, horizon))
             if row is None:
                 continue
-            scores = [Estimate.of(row.get(score)).text(_DIGITS.get(score, 2)) for score in _SCORES]
+            scores = [_score(row, score).text(_DIGITS.get(score, 2)) for score in _SCORES]
             way = Cell(_way_text(method, trained), f"way {_shade(method, trained)}")
             body.append((way, str(row["patients"]), *scores))
     return Table(f"All scores at {horizon_text(horizon)} with 95 % intervals.", _HEAD, body)

@@ -49,7 +49,7 @@ def _patient(data: PictureData) -> list[Block]:
     )
     about = (
         f"Patient {data.patient}, treated with {name(str(facts.get('arm', 'an unknown arm')))}; predicted "
-        f"{context_short(str(facts.get('context', '')))} by {facts.get('training', 'a model that is not named')}."
+        f"{context_short(str(facts.get('context', '')))} by the model “{facts.get('training', 'not named')}”."
     )
     maps = paint_svg(
         lambda figure: draw_maps(figure, data.arrays, facts),
@@ -68,7 +68,8 @@ def _patient(data: PictureData) -> list[Block]:
         Heading(f"Patient {data.patient}"),
         Picture(
             maps,
-            f"{about} One axial slice over T1ce of the last exam that the model saw; the patient's left is on the left.{prescriptions}",
+            f"{about} One axial slice over T1ce of the last exam that the model saw; the patient's left is on the left."
+            f"{prescriptions}",
         ),
         Picture(
             curves,

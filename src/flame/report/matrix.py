@@ -8,6 +8,8 @@ from flame.report.words import name
 
 __all__ = ["cross_site_table"]
 
+_LAST = ("federated", "pooled", "persistence")
+
 
 def cross_site_table(
     subject: str, score: str, sites: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]
@@ -27,7 +29,8 @@ def cross_site_table(
         "nobody "
         f"to score.{_spread(sites, dict(rows).get('federated', ()))}"
     )
-    return heat_table(caption, "trained by", sites, [(name(trained), values) for trained, values in rows])
+    ordered = sorted(rows, key=lambda row: _LAST.index(row[0]) if row[0] in _LAST else -1)
+    return heat_table(caption, "trained by", sites, [(name(trained), values) for trained, values in ordered])
 
 
 def _spread(sites: Sequence[str], values: Sequence[float | None]) -> str:

@@ -123,7 +123,8 @@ def _dose(axes: "Axes", data: PictureData) -> None:
         return
     for low, high, shade, opacity in _DOSE_BANDS:
         draw_band(axes, dose / dose.max(), low, high, shade, opacity)
-    text = f"{name(str(data.facts.get('arm', '')))}, max {dose.max():.0f} Gy"
+    unit = "Gy" if data.facts.get("arm") == "photon" else "Gy(RBE)"
+    text = f"{name(str(data.facts.get('arm', '')))}, max {dose.max():.0f} {unit}"
     axes.text(0.04, 0.04, text, transform=axes.transAxes, color="#ffffff", fontsize=6.5)
 
 

@@ -68,18 +68,23 @@ def _sent_figures(trainings: Sequence[Training]) -> list[Block]:
             for training in shown
         }
         svg = paint_svg(
-            partial(draw_bars, panels=panels, y_label="sent [MB]"),
+            partial(draw_bars, panels=panels, y_label="sent [kB]", first=_first_round(shown)),
             (WIDTH_IN, 2.8),
-            "Megabytes that each site sent in each round of a federated training.",
+            "Kilobytes that each site sent in each round of a federated training.",
             f"traffic-{start}",
         )
         names = ", ".join(str(training["name"]) for training in shown)
-        blocks.append(Picture(svg, f"Bytes sent by each site in each round (1 MB = 1,000,000 bytes): {names}."))
+        blocks.append(Picture(svg, f"Bytes sent by each site in each round (1 kB = 1,000 bytes): {names}."))
     return blocks
 
 
+def _first_round(trainings: Sequence[Training]) -> int:
+    """The number that rounds are counted from."""
+    return min((one["round"] for training in trainings for one in training.get("rounds") or []), default=0)
+
+
 def _sent(training: Training, site: str) -> list[float]:
-    return [one["sites"].get(site, {}).get("bytes_up", 0) / 1e6 for one in training["rounds"]]
+    return [one["sites"].get(site, {}).get("bytes_up", 0) / 1e3 for one in training["rounds"]]
 
 
 def _totals(trainings: Sequence[Training]) -> Table:
@@ -154,7 +159,7 @@ def training_section(trainings: Sequence[Training]) -> Section:
     for start in range(0, len(names), _PANELS):
         panels = {question: curves[question] for question in names[start : start + _PANELS]}
         svg = paint_svg(
-            partial(draw_lines, panels=panels, y_label="training loss"),
+            partial(draw_lines, panels=panels, y_label="training loss", first=_first_round(trainings)),
             (WIDTH_IN, 2.8),
             "Training loss over rounds, one line per training, coloured by way of training.",
             f"loss-{start}",

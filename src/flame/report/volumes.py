@@ -37,7 +37,8 @@ def draw_volumes(figure: "Figure", facts: Mapping[str, Any]) -> None:
             _curve(axes, facts["horizons"], truth, arm, marker, "--", f"{name(arm)}, true", True)
             predicted = (content.get("predicted_ml") or {}).get(region, [])
             _curve(axes, facts["horizons"], predicted, arm, marker, "-", f"{name(arm)}, predicted", False)
-        axes.set_ylim(bottom=0)
+        highest = axes.dataLim.ymax if axes.lines else 1.0
+        axes.set_ylim(0, 1.08 * max(highest, 0.1))
         axes.set_xlabel("days since the end of radiotherapy")
     all_axes[0].set_ylabel("volume [ml]")
     legend(figure, all_axes)
