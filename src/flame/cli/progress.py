@@ -35,8 +35,9 @@ def stages() -> Iterator[Show]:
                 bars[stage] = progress.add_task(stage, total=total, detail=detail)
                 if not console.is_terminal:
                     console.print(f"{stage} ...")
+            ended = progress.tasks[bars[stage]].finished
             progress.update(bars[stage], completed=done, total=total, detail=detail)  # type: ignore[arg-type]
-            if done >= total and not console.is_terminal:
+            if done >= total and not ended and not console.is_terminal:
                 console.print(f"{stage}: done")
 
         yield show

@@ -16,6 +16,8 @@ from flame.evaluation.site_scores import ScoringOrder, score_site
 from flame.evaluation.summary import summarise
 from flame.evaluation.trainings import TrainingOrder, TrainingProgress, run_training
 from flame.files import read_json, write_json
+from flame.learning.samples import open_store
+from flame.learning.training import refuse_one_class
 from flame.records.check import check_site
 from flame.records.dataset import Site, read_site
 
@@ -75,6 +77,8 @@ def run_comparison(
         for context in contexts
     ]
     _each("samples", prepare_store, stores, processes, show)
+    for context in sorted({question.context for question in settings.questions if question.task == "response"}):
+        refuse_one_class([open_store(store_folder(out, site.name, context)) for site in sites])
     trainings = plan_trainings(settings, [site.name for site in sites])
     _train(trainings, settings, out, processes, show)
     scorings = [

@@ -20,7 +20,7 @@ from flame.models.weights import get_arrays, set_arrays
 from flame.records.patient import REGIONS
 from flame.seeds import derive
 
-__all__ = ["Row", "Trained", "learning_rate", "train_round", "usable_rows"]
+__all__ = ["Row", "Trained", "learning_rate", "refuse_one_class", "train_round", "usable_rows"]
 
 WARMUP_SHARE = 0.05
 FINAL_SHARE = 0.01
@@ -42,7 +42,7 @@ class Trained:
 def usable_rows(stores: Sequence[SampleStore], task: Task) -> list[Row]:
     """Samples that the task can learn from: an endpoint that is known, or a later exam.
 
-    Raises: DataError: if there is none, or for `response` only one class.
+    Raises: DataError: if there is none.
     """
     rows = []
     for number, store in enumerate(stores):
@@ -51,15 +51,25 @@ def usable_rows(stores: Sequence[SampleStore], task: Task) -> list[Row]:
     sites = ", ".join(store.site for store in stores)
     if not rows:
         raise DataError(f"{sites}: no patient has an outcome to learn {task} from", "Add follow-up exams.")
-    if task == "response":
-        classes = {float(stores[number].responder[place]) for number, place in rows}
-        if len(classes) == 1:
-            kind = "responders" if 1.0 in classes else "non-responders"
-            raise DataError(
-                f"{sites}: all {len(rows)} patients are {kind}; response can't be learnt from one class",
-                "Add patients of the other class, or leave the site out.",
-            )
     return rows
+
+
+def refuse_one_class(stores: Sequence[SampleStore]) -> None:
+    """Refuse samples that hold responders only, or non-responders only: there is nothing to tell apart.
+
+    One site alone may have one class, and still take part.
+
+    Raises: DataError: names the sites and the class.
+    """
+    rows = usable_rows(stores, "response")
+    classes = {float(stores[number].responder[place]) for number, place in rows}
+    if len(classes) == 1:
+        kind = "responders" if 1.0 in classes else "non-responders"
+        sites = ", ".join(store.site for store in stores)
+        raise DataError(
+            f"{sites}: all {len(rows)} patients with a known response are {kind}; one class can't be told apart",
+            "Add patients of the other class, or leave response out.",
+        )
 
 
 def train_round(
