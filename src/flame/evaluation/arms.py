@@ -52,6 +52,12 @@ class ArmsOrder:
     sites: tuple[str, ...]
     truth: Path | None
 
+    @property
+    def training(self) -> Training:
+        """The federated training that never saw the site."""
+        others = tuple(site for site in self.sites if site != self.site)
+        return Training(self.question, "federated", others, self.site)
+
 
 @dataclass(frozen=True, eq=False)
 class ArmsPredicted:
@@ -101,8 +107,7 @@ def score_arms(order: ArmsOrder, emit: Emit) -> None:
     context = order.question.context
     path = arms_path(order.out, order.site, context)
     if not path.exists():
-        others = tuple(site for site in order.sites if site != order.site)
-        model, card = load_evolution(model_folder(order.out, Training(order.question, "federated", others, order.site)))
+        model, card = load_evolution(model_folder(order.out, order.training))
         scores: list[ArmScore] = []
         pictures = 0
         for record in read_site(order.folder).patients:
@@ -166,7 +171,7 @@ def _scores(
 
 
 def describe_arms(
-    site: str, patient: PreparedPatient, context: Context, predicted: ArmsPredicted, outcomes: Outcomes
+    site: str, training: str, patient: PreparedPatient, context: Context, predicted: ArmsPredicted, outcomes: Outcomes
 ) -> dict[str, Any]:
     """Volumes and prescriptions of what was predicted and observed, as `pictures/evolution-*.json` holds them."""
     course = patient.courses[0]
@@ -195,7 +200,7 @@ def describe_arms(
         "site": site,
         "context": context,
         "arm": course.course.arm,
-        "training": "federated",
+        "training": training,
         "horizons": list(next(iter(predicted.maps.values()))),
         "observed": {
             "horizons": [exam.exam.day - course.course.end_day for exam in exams],
@@ -209,5 +214,5 @@ def _keep(order: ArmsOrder, patient: PreparedPatient, predicted: ArmsPredicted, 
     context = order.question.context
     last = observed(patient, patient.courses[0], context)[-1]
     arrays = evolution_arrays(patient, last, predicted.maps, outcomes)
-    facts = describe_arms(order.site, patient, context, predicted, outcomes)
+    facts = describe_arms(order.site, order.training.name, patient, context, predicted, outcomes)
     keep_evolution(order.out / "pictures", order.site, patient, arrays, facts)

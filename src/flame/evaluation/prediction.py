@@ -65,7 +65,7 @@ def predict_patient(
         raise DataError(f"Patient {record.id} has no radiotherapy course", "Add the course to the site's tables.")
     patient = prepare_patient(record, card.crop)
     predicted = predict_arms(model, card.offered, patient, arms, horizons)
-    facts = describe_arms(site.name, patient, card.context, predicted, {})
+    facts = describe_arms(site.name, card.trained, patient, card.context, predicted, {})
     facts["model"] = {"name": card.model, "trained": card.trained, "sites": sorted(card.samples), "flame": card.flame}
     facts["intended_use"] = card.intended_use
     last = observed(patient, patient.courses[0], card.context)[-1]
