@@ -35,7 +35,7 @@ def test_the_chart_says_little_about_the_latents(people):
     alpha = np.log([p.sensitivity.alpha for p in people])
     methylated = np.array([p.mgmt_methylated for p in people])
     gap = alpha[methylated].mean() - alpha[~methylated].mean()
-    assert 0 < gap < alpha.std()
+    assert 0 < gap < 1.3 * alpha.std()
 
 
 def test_sites_differ_in_case_mix():

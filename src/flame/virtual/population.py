@@ -129,7 +129,7 @@ def _draw_sensitivity(generator: np.random.Generator, perfusion: float, methylat
     side = 1.0 if methylated else -0.7
     draws = generator.standard_normal(5)
     return Sensitivity(
-        alpha=float(0.046 * np.exp(0.22 * draws[0] - 0.10 * perfusion + 0.17 * side)),
+        alpha=float(0.049 * np.exp(0.22 * draws[0] - 0.10 * perfusion + 0.17 * side)),
         alpha_beta=10.0,
         resistant_fraction=float(np.clip(0.06 * np.exp(0.6 * draws[1]), 0.003, 0.3)),
         resistant_factor=0.45,

@@ -1,5 +1,6 @@
 """Simulate one patient of a virtual trial and write everything: images, label maps, dose, chart, truth."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.files import write_json
-from flame.records.layout import brain_mask_path, dose_path, label_map_path, sequence_path
+from flame.records.layout import DERIVATIVES, brain_mask_path, dose_path, label_map_path, sequence_path
 from flame.records.patient import ARMS, LABELS, SEQUENCES, Course, Exam, Patient, Sequence
 from flame.records.volume import Volume, write_volume
 from flame.seeds import stream
@@ -59,9 +60,14 @@ class _Writer:
 
 
 def write_patient(job: PatientJob, emit: Callable[[str], None]) -> None:
-    """Make one patient; `truth.json` is written last and marks the patient as complete. Emits the site's name."""
+    """Make one patient, in place of whatever an interrupted attempt left; emits the site's name.
+
+    `truth.json` is written last and marks the patient as complete.
+    """
     patient = make_patient(job.seed, job.site, job.patient_id, job.spacing_mm, job.confounding)
     writer = _Writer(job.out / "sites" / job.site.name, patient)
+    for left_over in (writer.folder, writer.folder / DERIVATIVES):
+        shutil.rmtree(left_over / f"sub-{patient.id}", ignore_errors=True)
     futures: dict[str, Any] = {}
     chart: Patient | None = None
     for arm in ARMS:
