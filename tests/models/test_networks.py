@@ -8,7 +8,7 @@ from torch import nn
 
 from flame.errors import ConfigError
 from flame.imaging.prepare import CONTEXTS, Context
-from flame.models.blocks import fold, unfold
+from flame.models.blocks import Block, fold, unfold
 from flame.models.encoding import encode, region_maps
 from flame.models.networks import NETWORKS, NetworkEvolution, NetworkResponse, as_model, build_network
 from flame.models.weights import get_arrays
@@ -103,3 +103,19 @@ def test_folding_loses_nothing() -> None:
     assert torch.equal(unfold(fold(volumes)), volumes)
     with pytest.raises(ValueError, match="even"):
         fold(torch.zeros(1, 1, 3, 4, 4))
+
+
+@pytest.mark.parametrize("side", [2, 3, 8])
+def test_gradients_in_bf16_are_those_in_float32_on_small_grids_too(side: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    block = Block(48, 4)
+    features = torch.randn((2, 48, side, side, side), generator=generator)
+    embedding = torch.randn((2, 4), generator=generator)
+    gradients = []
+    for precise in (True, False):
+        block.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=not precise):
+            found = block(features, embedding)
+        (found.float() ** 2).sum().backward()
+        gradients.append(block.convolution.weight.grad.clone())
+    assert (gradients[0] - gradients[1]).norm() < 0.05 * gradients[0].norm()

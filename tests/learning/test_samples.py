@@ -1,0 +1,79 @@
+"""Stores on disk: what was prepared, once, and again only when the source has changed."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.records.sites import make_site
+
+from flame.errors import DataError
+from flame.imaging.cube import Crop
+from flame.imaging.prepare import prepare_patient
+from flame.learning.samples import build_store, open_store
+from flame.models.encoding import encode, halved
+from flame.records.dataset import Site, read_site, write_site
+
+CROP = Crop(spacing_mm=4.0, size=8)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    write_site(make_site(tmp_path / "site"))
+    return read_site(tmp_path / "site")
+
+
+def test_a_store_holds_what_was_prepared(site: Site, tmp_path: Path) -> None:
+    store = build_store(site, tmp_path / "store", CROP, "pre_rt")
+    assert store.patients == ("001", "002")
+    assert store.offered() == {"proton": 2}
+    for place, record in enumerate(site.patients):
+        prepared = prepare_patient(record, CROP)
+        seen = encode(prepared, prepared.courses[0], "pre_rt")
+        assert np.array_equal(store.volumes[place], seen.volumes)
+        assert np.array_equal(store.halved[place], halved(seen.volumes))
+        assert np.array_equal(store.scalars[place], seen.scalars)
+        assert np.array_equal(store.labels[place, 0], prepared.exams[1].label_map)
+        assert store.days[place, 0] == 28
+        assert np.isnan(store.days[place, 1:]).all()
+    assert np.isnan(store.responder).all()  # nobody was seen half a year after radiotherapy
+
+
+def test_arrays_stay_on_disk_until_looked_at(site: Site, tmp_path: Path) -> None:
+    build_store(site, tmp_path / "store", CROP, "pre_rt")
+    assert isinstance(open_store(tmp_path / "store").volumes, np.memmap)
+
+
+def test_a_finished_store_is_made_again_only_if_its_source_changed(site: Site, tmp_path: Path) -> None:
+    build_store(site, tmp_path / "store", CROP, "pre_rt")
+    written = (tmp_path / "store" / "volumes.npy").stat().st_mtime_ns
+    build_store(site, tmp_path / "store", CROP, "pre_rt")
+    assert (tmp_path / "store" / "volumes.npy").stat().st_mtime_ns == written
+    image = next(iter(site.patients[0].exams[0].sequences.values()))
+    os.utime(image, ns=(1, 1))
+    build_store(site, tmp_path / "store", CROP, "pre_rt")
+    assert (tmp_path / "store" / "volumes.npy").stat().st_mtime_ns != written
+
+
+def test_a_patient_who_lacks_an_exam_is_excluded_with_the_reason(site: Site, tmp_path: Path) -> None:
+    first = replace(site.patients[0], exams=site.patients[0].exams[:1])
+    store = build_store(replace(site, patients=(first, site.patients[1])), tmp_path, CROP, "first_post_rt")
+    assert store.patients == ("002",)
+    ((patient, reason),) = store.excluded
+    assert patient == "001"
+    assert "14 to 60 days after radiotherapy" in reason
+
+
+def test_a_site_where_nobody_can_be_used_is_refused(site: Site, tmp_path: Path) -> None:
+    bare = tuple(replace(patient, courses=()) for patient in site.patients)
+    with pytest.raises(DataError, match="No patient of St Anna can be used"):
+        build_store(replace(site, patients=bare), tmp_path / "store", CROP, "pre_rt")
+    assert not (tmp_path / "store" / "index.json").exists()
+
+
+def test_a_store_that_is_not_whole_is_refused(site: Site, tmp_path: Path) -> None:
+    build_store(site, tmp_path / "store", CROP, "pre_rt")
+    (tmp_path / "store" / "labels.npy").unlink()
+    with pytest.raises(DataError, match="not a whole sample store"):
+        open_store(tmp_path / "store")
