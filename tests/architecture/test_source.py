@@ -64,7 +64,7 @@ def test_every_module_says_what_it_is_and_what_is_public():
             continue
         assert ast.get_docstring(tree), name
         (public,) = [node.value for node in tree.body if isinstance(node, ast.Assign) and _is_all(node)] or [None]
-        if name.endswith("__init__.py") and public is None:
+        if name.endswith(("__init__.py", "__main__.py")) and public is None:
             continue
         names = ast.literal_eval(public)
         assert not [one for one in names if one.startswith("_")], name
