@@ -69,7 +69,7 @@ def _alpha(sensitivity: Sensitivity, irradiation: Irradiation) -> Field | float:
         return np.asarray(alpha * (1 + 0.434 * letd / sensitivity.alpha_beta), np.float32)
     if irradiation.particle == "carbon":
         effective = letd / (1 + (letd / 160.0) ** 3)
-        return np.asarray(alpha * (1 + 0.036 * effective * (0.058 / alpha) ** 0.5), np.float32)
+        return np.asarray(alpha * (1 + 0.042 * effective * (0.058 / alpha) ** 0.5), np.float32)
     return alpha
 
 

@@ -119,10 +119,10 @@ def reader_errors(
     Neighbouring voxels share an error (a drawn boundary is smooth), and each exam has its own overall lean.
     """
     core, rest = (smooth_field(generator, shape, length / spacing_mm) for length in (5.0, 8.0))
-    lean = generator.normal(0, (0.07, 0.07, 0.10))
+    lean = generator.normal(0, (0.05, 0.05, 0.10))
     return (
-        (lean[0] + 0.12 * core).astype(np.float32),
-        (lean[1] - 0.12 * core).astype(np.float32),
+        (lean[0] + 0.10 * core).astype(np.float32),
+        (lean[1] - 0.10 * core).astype(np.float32),
         (lean[2] + 0.15 * rest).astype(np.float32),
     )
 

@@ -129,14 +129,14 @@ def _draw_sensitivity(generator: np.random.Generator, perfusion: float, methylat
     side = 1.0 if methylated else -0.7
     draws = generator.standard_normal(5)
     return Sensitivity(
-        alpha=float(0.049 * np.exp(0.22 * draws[0] - 0.10 * perfusion + 0.17 * side)),
+        alpha=float(0.049 * np.exp(0.23 * draws[0] - 0.10 * perfusion + 0.14 * side)),
         alpha_beta=10.0,
         resistant_fraction=float(np.clip(0.06 * np.exp(0.6 * draws[1]), 0.003, 0.3)),
         resistant_factor=0.45,
         mosaic=0.65,
         reoxygenation=0.8,
         temozolomide_sensitisation=1.16 if methylated else 1.06,
-        temozolomide_rate=float((0.011 if methylated else 0.0035) * np.exp(0.4 * draws[2])),
+        temozolomide_rate=float((0.010 if methylated else 0.004) * np.exp(0.4 * draws[2])),
         rho_after=float(np.exp(0.05 + 0.30 * draws[3])),
     )
 
