@@ -14,7 +14,7 @@ A store holds one site's patients in one context:
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from flame.errors import DataError
 from flame.files import read_json, replacing, write_json
-from flame.imaging.prepare import Context, Crop, PreparedPatient, prepare_patient
+from flame.imaging.prepare import FIRST_POST_RT_DAYS, Context, Crop, PreparedPatient, prepare_patient
 from flame.learning.endpoint import is_responder
 from flame.learning.targets import horizons_of, targets
 from flame.models.encoding import encode, halved
@@ -120,7 +120,7 @@ class _Sample:
 def _sample(patient: Patient, crop: Crop, context: Context) -> _Sample:
     if not patient.courses:
         raise DataError(f"Patient {patient.id} has no radiotherapy course", "Add the course or leave the patient out.")
-    prepared = prepare_patient(patient, crop)
+    prepared = prepare_patient(_without_later_images(patient), crop)
     course = prepared.courses[0]
     inputs = encode(prepared, course, context)
     labels, days = _truth(prepared, context)
@@ -134,6 +134,13 @@ def _sample(patient: Patient, crop: Crop, context: Context) -> _Sample:
         "responder": np.array(np.nan if responder is None else responder, np.float32),
     }
     return _Sample(patient.id, course.course.arm, arrays)
+
+
+def _without_later_images(patient: Patient) -> Patient:
+    """The patient without the images that no context shows; of later exams only the label map is wanted."""
+    last = patient.courses[0].end_day + FIRST_POST_RT_DAYS[1]
+    exams = (exam if exam.day <= last else replace(exam, sequences={}) for exam in patient.exams)
+    return replace(patient, exams=tuple(exams))
 
 
 def _truth(patient: PreparedPatient, context: Context) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
