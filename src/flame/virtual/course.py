@@ -107,7 +107,12 @@ class _Clock:
     hazard: float = 0.0
     death_day: int | None = None
 
-    def run(self, until: float, kill_rate: Field | float = 0.0, rho_factor: float = 1.0) -> None:
+    def treat(self, until: float, kill_rate: Field | float = 0.0) -> None:
+        """Advance to day `until` of the course. Nobody dies: the trial is of patients who completed treatment."""
+        days = until - self.state.day
+        self.state = advance(self.state, self.medium, self.person.biology, days, kill_rate)
+
+    def run(self, until: float, kill_rate: float, rho_factor: float) -> None:
         """Advance to day `until`, in stretches of at most two weeks, unless the patient dies on the way."""
         while self.death_day is None and self.state.day < until - 1e-9:
             days = min(14.0, until - self.state.day)
@@ -116,7 +121,7 @@ class _Clock:
             yearly = 0.08 * np.exp(0.35 * (self.person.performance_status - 1)) + 1.3 * (core / 60) ** 2
             self.hazard += yearly * days / 365
             if core > FATAL_ML or self.hazard > self.person.fate.endurance:
-                self.death_day = max(1, round(self.state.day))
+                self.death_day = round(self.state.day)
 
 
 def follow(
@@ -137,7 +142,7 @@ def follow(
     """
     start = State(float(BASELINE_DAY), baseline.viable, baseline.dying, baseline.necrosis, baseline.hypoxia)
     clock = _Clock(start, medium, person)
-    clock.run(0.0)
+    clock.treat(0.0)
     total = sum(part.fractions for part in irradiations)
     given = 0
     for part in irradiations:
@@ -145,7 +150,7 @@ def follow(
         until = float(schedule(given) + 1)
         survival = surviving_fraction(part, person.sensitivity, clock.state.hypoxia, mosaic)
         rate = -np.log(np.maximum(survival, np.float32(1e-12))) / np.float32(until - begin)
-        clock.run(until, rate.astype(np.float32))
+        clock.treat(until, rate.astype(np.float32))
     end = schedule(total)
     states: list[tuple[int, State]] = []
     stops = sorted({*horizons, *(day for day in ADJUVANT if day < horizons[-1])})
