@@ -79,17 +79,22 @@ def evolution_batch(
 
 
 def response_batch(
-    stores: Sequence[SampleStore], rows: Sequence[tuple[int, int]], generator: torch.Generator
+    stores: Sequence[SampleStore], rows: Sequence[tuple[int, int]], generator: torch.Generator, images: bool = True
 ) -> ResponseBatch:
-    """The samples `rows` (store, place), mirrored left to right half of the time, intensities jittered."""
-    volumes = []
-    for number, place in rows:
-        volume = torch.from_numpy(stores[number].halved[place].astype(np.float32))
-        if torch.rand((), generator=generator) < 0.5:
-            volume = volume.flip(1)
-        volumes.append(_jittered(volume, generator))
+    """The samples `rows` (store, place), mirrored left to right half of the time, intensities jittered.
+
+    Without `images` nothing is read but scalars, and `volumes` has no channels.
+    """
+    volumes = [_seen(stores[number].halved[place], generator) if images else torch.empty(0) for number, place in rows]
     scalars, responder = _gathered(stores, rows, "scalars"), _gathered(stores, rows, "responder")
     return ResponseBatch(torch.stack(volumes), torch.from_numpy(scalars), torch.from_numpy(responder))
+
+
+def _seen(volumes: NDArray[np.float16], generator: torch.Generator) -> Tensor:
+    volume = torch.from_numpy(volumes.astype(np.float32))
+    if torch.rand((), generator=generator) < 0.5:
+        volume = volume.flip(1)
+    return _jittered(volume, generator)
 
 
 def _jittered(volume: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,6 +16,7 @@ from flame.learning.samples import SampleStore
 from flame.learning.settings import TrainingSettings
 from flame.models.blocks import fold
 from flame.models.networks import Task
+from flame.models.response import LinearResponse
 from flame.models.weights import get_arrays, set_arrays
 from flame.records.patient import REGIONS
 from flame.seeds import derive
@@ -166,7 +167,8 @@ def _response_loss(
     generator: torch.Generator,
 ) -> Tensor:
     device = torch.device(settings.device)
-    batch = response_batch(stores, rows, generator).to(device)
+    images = not isinstance(network, LinearResponse)
+    batch = response_batch(stores, rows, generator, images).to(device)
     with _precision(settings):
         logits = network(batch.volumes, batch.scalars)
     return response_loss(logits.float(), batch.responder)
