@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from flame.errors import ConfigError
+from flame.errors import ConfigError, DataError
 from flame.records.dataset import read_site
 from flame.records.patient import LABELS
 from flame.records.volume import read_volume
@@ -116,7 +116,7 @@ def test_truth_holds_the_arms_that_were_asked_for(trial):
     truth = read_truth(trial, "site-1", "s1p001")
     assert set(truth["arms"]) == {truth["arm"]}
     missing = next(arm for arm in ("photon", "proton") if arm != truth["arm"])
-    with pytest.raises(Exception, match="not simulated"):
+    with pytest.raises(DataError, match="not simulated"):
         potential_outcome(trial, "site-1", "s1p001", missing, 91)
 
 
