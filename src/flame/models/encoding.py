@@ -6,6 +6,7 @@ agree on them. What is not known is zero, beside an indicator that says so.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 import numpy as np
@@ -102,8 +103,11 @@ def signed_distance(region: NDArray[np.bool_], spacing_mm: float) -> NDArray[np.
     return np.clip(distance, -limit, limit).astype(np.float32)
 
 
+@lru_cache(maxsize=2)
 def encode(patient: PreparedPatient, course: PreparedCourse, context: Context) -> Inputs:
     """Encode what `context` allows a model to see of a patient under a course.
+
+    The last two are kept, because many models look at one patient in turn; nobody may write into them.
 
     Raises: DataError: if an exam or a label map that the context needs is missing.
     """
