@@ -26,7 +26,7 @@ from flame.files import read_json, replacing, write_json
 from flame.imaging.prepare import FIRST_POST_RT_DAYS, Context, Crop, PreparedPatient, prepare_patient
 from flame.learning.endpoint import is_responder
 from flame.learning.targets import horizons_of, targets
-from flame.models.encoding import encode, halved
+from flame.models.encoding import encode
 from flame.records.dataset import Site
 from flame.records.patient import Arm, Patient
 
@@ -127,7 +127,7 @@ def _sample(patient: Patient, crop: Crop, context: Context) -> _Sample:
     responder = is_responder(prepared, course)
     arrays: dict[str, NDArray[Any]] = {
         "volumes": inputs.volumes,
-        "halved": halved(inputs.volumes),
+        "halved": inputs.halved,
         "scalars": inputs.scalars,
         "labels": labels,
         "days": days,

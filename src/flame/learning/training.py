@@ -150,13 +150,14 @@ def _evolution_loss(
 ) -> Tensor:
     device = torch.device(settings.device)
     batch = evolution_batch(stores, rows, generator).to(device)
+    some = batch.seen.any(0)
     with _precision(settings):
-        logits = network(batch.volumes, batch.scalars, batch.days)
+        logits = network(batch.volumes, batch.scalars, batch.days[:, some])
     regions = len(REGIONS)
     start = fold(batch.volumes[:, :regions] > 0)
     start = start.reshape(len(rows), regions, 8, *start.shape[2:])
     apart = logits.reshape(*logits.shape[:2], regions, 8, *logits.shape[3:])
-    return map_loss(apart, fold(batch.labels.unsqueeze(2)), start, batch.seen)
+    return map_loss(apart, fold(batch.labels[:, some].unsqueeze(2)), start, batch.seen[:, some])
 
 
 def _response_loss(

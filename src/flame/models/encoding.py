@@ -6,7 +6,7 @@ agree on them. What is not known is zero, beside an indicator that says so.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import get_args
 
 import numpy as np
@@ -51,6 +51,11 @@ class Inputs:
 
     volumes: NDArray[np.float16]
     scalars: NDArray[np.float32]
+
+    @cached_property
+    def halved(self) -> NDArray[np.float16]:
+        """`volumes` at half the resolution, for networks that look at whole brains rather than at edges."""
+        return halved(self.volumes)
 
 
 def volume_names(context: Context) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from torch import nn
 from flame.errors import ConfigError
 from flame.imaging.prepare import Context, PreparedCourse, PreparedPatient
 from flame.models.blocks import unfold
-from flame.models.encoding import encode, halved, is_clinical, scalar_names, volume_names
+from flame.models.encoding import encode, is_clinical, scalar_names, volume_names
 from flame.models.prediction import Maps
 from flame.models.response import ImageResponse, LinearResponse
 from flame.models.unet import EvolutionNetwork
@@ -65,7 +65,7 @@ class NetworkResponse:
     def predict(self, patient: PreparedPatient, course: PreparedCourse, horizon: int) -> float:  # noqa: ARG002
         """See `prediction.ResponseModel`; the endpoint has one horizon, so `horizon` changes nothing."""
         seen = encode(patient, course, self.context)
-        volumes, scalars = torch.from_numpy(halved(seen.volumes)[None]).float(), torch.from_numpy(seen.scalars[None])
+        volumes, scalars = torch.from_numpy(seen.halved[None]).float(), torch.from_numpy(seen.scalars[None])
         with torch.inference_mode():
             return float(torch.sigmoid(self.network(volumes, scalars))[0])
 
