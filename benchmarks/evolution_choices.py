@@ -18,7 +18,7 @@ import numpy as np
 
 from flame import workers
 from flame.evaluation.comparison import find_sites
-from flame.evaluation.preparation import StoreOrder, prepare_store
+from flame.evaluation.preparation import SamplesOrder, prepare_samples
 from flame.evaluation.scoring import Predictor, score_evolution
 from flame.federation import embedded
 from flame.federation.folder import read_model
@@ -39,8 +39,8 @@ def trained(arguments: argparse.Namespace) -> NetworkEvolution:
     """The network after training as the arguments say."""
     folders = find_sites([arguments.train])[:TRAINING_SITES]
     stores = {folder.name: arguments.out / "samples" / f"{folder.name}-{arguments.context}" for folder in folders}
-    orders = [StoreOrder(folder, stores[folder.name], Crop(), arguments.context) for folder in folders]
-    workers.run(prepare_store, orders, 2, print)
+    orders = [SamplesOrder(folder, {arguments.context: stores[folder.name]}, Crop()) for folder in folders]
+    workers.run(prepare_samples, orders, 2, print)
     training = TrainingSettings(
         learning_rate=arguments.learning_rate,
         batch_size=arguments.batch_size,

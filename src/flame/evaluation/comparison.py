@@ -11,7 +11,7 @@ from flame.errors import ConfigError, DataError
 from flame.evaluation.arms import ArmsOrder, score_arms
 from flame.evaluation.montage import MontageOrder, make_montage
 from flame.evaluation.plan import ComparisonSettings, Training, plan_trainings
-from flame.evaluation.preparation import StoreOrder, prepare_store, store_folder
+from flame.evaluation.preparation import SamplesOrder, prepare_samples, store_folder
 from flame.evaluation.site_scores import ScoringOrder, score_site
 from flame.evaluation.summary import summarise
 from flame.evaluation.trainings import TrainingOrder, TrainingProgress, run_training
@@ -71,12 +71,11 @@ def run_comparison(
     _check(sites, settings)
     _same_settings(out, settings, sites)
     contexts = sorted({question.context for question in settings.questions})
-    stores = [
-        StoreOrder(site.folder, store_folder(out, site.name, context), settings.crop, context)
+    samples = [
+        SamplesOrder(site.folder, {name: store_folder(out, site.name, name) for name in contexts}, settings.crop)
         for site in sites
-        for context in contexts
     ]
-    _each("samples", prepare_store, stores, processes, show)
+    _each("samples", prepare_samples, samples, processes, show)
     for context in sorted({question.context for question in settings.questions if question.task == "response"}):
         refuse_one_class([open_store(store_folder(out, site.name, context)) for site in sites])
     trainings = plan_trainings(settings, [site.name for site in sites])

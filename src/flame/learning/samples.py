@@ -13,7 +13,7 @@ A store holds one site's patients in one context:
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from flame.models.encoding import encode
 from flame.records.dataset import Site
 from flame.records.patient import Arm, Patient
 
-__all__ = ["SampleStore", "build_store", "open_store"]
+__all__ = ["SampleStore", "build_stores", "open_store"]
 
 _ARRAYS = ("volumes", "halved", "scalars", "labels", "days", "responder")
 _FORMAT = 1
@@ -56,44 +56,24 @@ class SampleStore:
         return {arm: self.arms.count(arm) for arm in dict.fromkeys(self.arms)}
 
 
-def build_store(site: Site, folder: Path, crop: Crop, context: Context) -> SampleStore:
-    """Prepare a site's patients for a context, or open what was prepared before from the same files.
+def build_stores(site: Site, folders: Mapping[Context, Path], crop: Crop) -> dict[Context, SampleStore]:
+    """Prepare a site's patients for some contexts, or open what was prepared before from the same files.
 
-    A patient who lacks what the context needs is excluded, with the reason; so is one whose files can't be used.
+    A patient's files are read once for all contexts. A patient who lacks what a context needs is excluded from it,
+    with the reason; so is one whose files can't be used.
 
-    Raises: DataError: if no patient is left.
+    Raises: DataError: if no patient is left for a context.
     """
-    fingerprint = _fingerprint(site, crop, context)
-    index = folder / "index.json"
-    if index.exists() and read_json(index).get("fingerprint") == fingerprint:
-        return open_store(folder)
-    index.unlink(missing_ok=True)
-    samples, excluded = [], []
-    for patient in site.patients:
-        try:
-            samples.append(_sample(patient, crop, context))
-        except DataError as error:
-            excluded.append((patient.id, error.message))
-    if not samples:
-        reasons = "; ".join(reason for _, reason in excluded[:3])
-        raise DataError(
-            f"No patient of {site.name} can be used for context {context}: {reasons or 'the site has no patients'}",
-            "Run `flame check` on the site's folder.",
-        )
-    for name in _ARRAYS:
-        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, np.stack([sample.arrays[name] for sample in samples]), allow_pickle=False)
-    content = {
-        "fingerprint": fingerprint,
-        "site": site.name,
-        "context": context,
-        "patients": [sample.patient for sample in samples],
-        "arms": [sample.arm for sample in samples],
-        "excluded": excluded,
-        "horizons": horizons_of(context),
-    }
-    write_json(index, content)
-    return open_store(folder)
+    prints = {context: _fingerprint(site, crop, context) for context in folders}
+    stale = [context for context, folder in folders.items() if not _is_current(folder, prints[context])]
+    for context in stale:
+        (folders[context] / "index.json").unlink(missing_ok=True)
+    drafts = {context: _Draft([], []) for context in stale}
+    for patient in site.patients if stale else ():
+        _add(patient, crop, drafts)
+    for context, draft in drafts.items():
+        _write(site, folders[context], context, draft, prints[context])
+    return {context: open_store(folder) for context, folder in folders.items()}
 
 
 def open_store(folder: Path) -> SampleStore:
@@ -117,10 +97,64 @@ class _Sample:
     arrays: dict[str, NDArray[Any]]
 
 
-def _sample(patient: Patient, crop: Crop, context: Context) -> _Sample:
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """What a store in the making holds: samples, and who was excluded why."""
+
+    samples: list[_Sample]
+    excluded: list[tuple[str, str]]
+
+
+def _is_current(folder: Path, fingerprint: str) -> bool:
+    index = folder / "index.json"
+    return index.exists() and read_json(index).get("fingerprint") == fingerprint
+
+
+def _add(patient: Patient, crop: Crop, drafts: Mapping[Context, _Draft]) -> None:
+    """Add a patient to the draft of every context that can use them."""
+    try:
+        prepared = _prepared(patient, crop)
+    except DataError as error:
+        for draft in drafts.values():
+            draft.excluded.append((patient.id, error.message))
+        return
+    for context, draft in drafts.items():
+        try:
+            draft.samples.append(_sample(prepared, context))
+        except DataError as error:
+            draft.excluded.append((patient.id, error.message))
+
+
+def _write(site: Site, folder: Path, context: Context, draft: _Draft, fingerprint: str) -> None:
+    """Write a store; its index, which makes it whole, comes last."""
+    if not draft.samples:
+        reasons = "; ".join(reason for _, reason in draft.excluded[:3])
+        raise DataError(
+            f"No patient of {site.name} can be used for context {context}: {reasons or 'the site has no patients'}",
+            "Run `flame check` on the site's folder.",
+        )
+    for name in _ARRAYS:
+        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.stack([sample.arrays[name] for sample in draft.samples]), allow_pickle=False)
+    content = {
+        "fingerprint": fingerprint,
+        "site": site.name,
+        "context": context,
+        "patients": [sample.patient for sample in draft.samples],
+        "arms": [sample.arm for sample in draft.samples],
+        "excluded": draft.excluded,
+        "horizons": horizons_of(context),
+    }
+    write_json(folder / "index.json", content)
+
+
+def _prepared(patient: Patient, crop: Crop) -> PreparedPatient:
     if not patient.courses:
         raise DataError(f"Patient {patient.id} has no radiotherapy course", "Add the course or leave the patient out.")
-    prepared = prepare_patient(_without_later_images(patient), crop)
+    return prepare_patient(_without_later_images(patient), crop)
+
+
+def _sample(prepared: PreparedPatient, context: Context) -> _Sample:
     course = prepared.courses[0]
     inputs = encode(prepared, course, context)
     labels, days = _truth(prepared, context)
@@ -133,7 +167,7 @@ def _sample(patient: Patient, crop: Crop, context: Context) -> _Sample:
         "days": days,
         "responder": np.array(np.nan if responder is None else responder, np.float32),
     }
-    return _Sample(patient.id, course.course.arm, arrays)
+    return _Sample(prepared.patient.id, course.course.arm, arrays)
 
 
 def _without_later_images(patient: Patient) -> Patient:
