@@ -15,20 +15,19 @@ def stages() -> Iterator[Show]:
     Where standard output is no terminal, a line is printed as each stage begins and ends instead.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
     console = Console()
     columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
+        TextColumn("{task.description}", table_column=Column(min_width=13, no_wrap=True)),
+        BarColumn(bar_width=14, table_column=Column(min_width=14)),
+        TextColumn("{task.percentage:>3.0f}%", table_column=Column(min_width=4, no_wrap=True)),
+        TimeRemainingColumn(compact=True, table_column=Column(min_width=5, no_wrap=True)),
+        TextColumn("left, {task.fields[detail]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
     bars: dict[str, int] = {}
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, expand=True, disable=not console.is_terminal) as progress:
 
         def show(stage: str, done: float, total: float, detail: str) -> None:
             if stage not in bars:

@@ -159,7 +159,8 @@ def _train(trainings: Sequence[Training], settings: ComparisonSettings, out: Pat
 
     def count(progress: TrainingProgress) -> None:
         done[progress.training] = shares[progress.training] * progress.done / progress.rounds
-        detail = f"{progress.training}: round {progress.done}/{progress.rounds}, loss {progress.loss:.3f}"
+        question, who = progress.training.split("/")
+        detail = f"round {progress.done}/{progress.rounds}, loss {progress.loss:.3f}, {who}, {question}"
         show("training", sum(done.values()), total, detail)
 
     workers.run(run_training, orders, processes, count)
