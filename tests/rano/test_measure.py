@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from flame.rano.measure import measure, volumes
+from flame.rano.measure import Plane, measure, volumes
 
 Mask = NDArray[np.bool_]
 MILLIMETRE = (1.0, 1.0, 1.0)
@@ -253,3 +253,17 @@ def test_small_volumes_are_less_certain(ml: float, spread: float) -> None:
 def test_refuses_unknown_labels() -> None:
     with pytest.raises(ValueError, match="0 to 4"):
         volumes(np.full((2, 2, 2), 5), MILLIMETRE)
+
+
+@pytest.mark.parametrize("across", ["axial", "coronal", "sagittal"])
+def test_the_lesion_map_numbers_lesions_as_they_are_listed(across: Plane) -> None:
+    mask = np.zeros((40, 40, 40), bool)
+    mask[2:6, 2:6, 2:6] = True
+    mask[15:30, 15:30, 15:30] = True
+    mask[20:24, 20:24, 20:24] = False  # a hole belongs to the lesion around it
+    mask[38, 38, 38] = True  # a speck is no lesion
+    found = measure(mask, MILLIMETRE, plane=across)
+    assert [lesion.volume_ml for lesion in found.lesions] == pytest.approx([3.311, 0.064])
+    assert (found.lesion_map[15:30, 15:30, 15:30] == 1).all()
+    assert (found.lesion_map[2:6, 2:6, 2:6] == 2).all()
+    assert np.count_nonzero(found.lesion_map) == 15**3 + 4**3

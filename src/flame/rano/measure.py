@@ -55,17 +55,19 @@ class Lesion:
         return self.long_mm * self.perpendicular_mm
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurement:
     """A measured mask: `lesions` by falling product, at most `max_targets` of which enter the sum of products.
 
-    `volume_ml` is that of the whole mask, specks included.
+    `volume_ml` is that of the whole mask, specks included. `lesion_map` int16, of the mask's shape, says which lesion a
+    voxel belongs to: 1 for the first of `lesions`, and so on; 0 for none. Filled holes belong to their lesion.
     """
 
     lesions: tuple[Lesion, ...]
     volume_ml: float
     plane: Plane
     max_targets: int
+    lesion_map: NDArray[np.int16]
 
     @property
     def targets(self) -> tuple[Lesion, ...]:
@@ -113,8 +115,9 @@ def measure(
     Raises: ValueError: if the mask is not 3-D, holds other values than 0 and 1, or the spacing is not three lengths.
     """
     tissue, spacing = _checked(mask, spacing_mm)
+    lesion_map = np.zeros(tissue.shape, np.int16)
     if not tissue.any():
-        return Measurement((), 0.0, plane, max_targets)
+        return Measurement((), 0.0, plane, max_targets, lesion_map)
     voxel_ml = float(np.prod(spacing)) / 1000.0
     normal = _NORMAL[plane]
     box = _box(tissue)
@@ -127,12 +130,17 @@ def measure(
         lesion = labels[place] == number
         volume = float(np.count_nonzero(lesion & stack[place])) * voxel_ml
         if volume >= min_volume_ml * (1 - _ROUNDING_MM):
-            found.append(_lesion(lesion, volume, spread.shifted(place), mode))
+            found.append((_lesion(lesion, volume, spread.shifted(place), mode), number))
+    found.sort(key=lambda one: (-one[0].product_mm2, -one[0].volume_ml))
+    order = np.zeros(int(labels.max()) + 1, np.int16)
+    order[[number for _, number in found]] = np.arange(1, len(found) + 1)
+    np.moveaxis(lesion_map[box], normal, 2)[...] = order[labels]
     return Measurement(
-        lesions=tuple(sorted(found, key=lambda lesion: (-lesion.product_mm2, -lesion.volume_ml))),
+        lesions=tuple(lesion for lesion, _ in found),
         volume_ml=float(np.count_nonzero(tissue)) * voxel_ml,
         plane=plane,
         max_targets=max_targets,
+        lesion_map=lesion_map,
     )
 
 
