@@ -1,0 +1,318 @@
+"""Calls for a series of exams: the state machine of response criteria.
+
+Exams are judged in order of time, each by itself and those before it alone, so that a later exam changes no call. The
+order of questions is RANO's: was there surgery, is there a baseline, progression, response, stable disease (Wen et al.
+2010 and 2023; Ellingson et al. 2017). docs/rano.md lists every rule with its source.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Literal
+
+from flame.rano.presets import RANO_2, Criteria
+from flame.rano.readings import Call, Reading, Reason
+
+__all__ = ["assess"]
+
+_ROUNDING = 1e-9
+Answer = bool | None
+Level = Literal["CR", "PR"]
+
+
+def assess(readings: Sequence[Reading], criteria: Criteria = RANO_2) -> tuple[Call, ...]:
+    """Call every exam.
+
+    Args:
+        readings: in order of time, at most one a day.
+        criteria: numbers and switches, see `presets`.
+
+    Returns: one call for each reading.
+    Raises: ValueError: if readings are not in order of time.
+    """
+    horizons = [reading.horizon for reading in readings]
+    if any(later <= earlier for earlier, later in pairwise(horizons)):
+        raise ValueError(f"readings must be in order of time, one a day; horizons are {horizons}")
+    course, calls = _Course(), []
+    for reading in readings:
+        call, course = _judged(reading, course, criteria)
+        calls.append(call)
+    return tuple(calls)
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A preliminary progression that a later exam decides on; `nadir` is what it was compared with."""
+
+    exam: Reading
+    nadir: Reading
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What the exams so far amount to; surgery begins a new one.
+
+    `values` are the exams since the baseline whose quantity is known, without preliminary progressions. `cr_since` and
+    `pr_since` say since when a response of at least that level has lasted, `steroid_rise` since when more steroids were
+    all that changed.
+    """
+
+    operated: bool = False
+    baseline: Reading | None = None
+    provisional: bool = False
+    values: tuple[Reading, ...] = ()
+    pending: _Pending | None = None
+    progressed: int | None = None
+    cr_since: int | None = None
+    pr_since: int | None = None
+    steroid_rise: int | None = None
+
+
+def _judged(reading: Reading, course: _Course, criteria: Criteria) -> tuple[Call, _Course]:
+    if reading.surgery:
+        course = _Course(operated=reading.horizon >= 0)
+    baseline = _baseline(reading, course, criteria)
+    if baseline is not None:
+        return baseline
+    assert course.baseline is not None
+    nadir = _nadir(course, criteria)
+    call = _compared(Call(reading.horizon, "NE", reading.horizon), reading, course.baseline, nadir, criteria)
+    if course.progressed is not None:
+        return replace(call, status="PD", since=course.progressed, reasons=(Reason("after_progression"),)), course
+    refuted = None
+    if course.pending is not None and reading.horizon >= course.pending.exam.horizon + criteria.confirm_days:
+        verdict = _confirmed(reading, course.pending, criteria)
+        if verdict is None:
+            return replace(call, reasons=(Reason("confirmation_unknown"),), unknowns=(criteria.quantity,)), course
+        since = course.pending.exam.horizon
+        if verdict:
+            reasons = (Reason("progression_confirmed", since), *_true(_evidence(reading, nadir, criteria)))
+            confirmed = replace(call, status="PD", stage="confirmed", since=since, reasons=reasons)
+            return confirmed, replace(course, pending=None, progressed=since)
+        refuted, course = Reason("pseudoprogression", since), replace(course, pending=None)
+    call, course = _evaluated(call, reading, course, nadir, criteria, refuted)
+    return (replace(call, reasons=(refuted, *call.reasons)) if refuted else call), course
+
+
+def _baseline(reading: Reading, course: _Course, criteria: Criteria) -> tuple[Call, _Course] | None:
+    """The call and the course if this exam becomes the baseline, or nothing can be compared yet; else None."""
+    first, last = criteria.baseline_days
+    after = criteria.baseline == "post_rt"
+    preferred = first <= reading.horizon <= last
+    known = reading.interval(criteria.quantity) is not None
+    if course.baseline is not None and not (course.provisional and preferred and known):
+        return None
+    call = Call(reading.horizon, "NE", reading.horizon)
+    if after and reading.horizon < 0:
+        return replace(call, reasons=(Reason("before_baseline"),)), course
+    if not known:
+        return replace(call, reasons=(Reason("no_baseline"),), unknowns=(criteria.quantity,)), course
+    rule = "baseline" if preferred or not after else "baseline_outside_window"
+    rule = "baseline_after_surgery" if course.operated else rule
+    provisional = after and not course.operated and reading.horizon < first
+    begun = _Course(course.operated, reading, provisional, values=(reading,))
+    return replace(call, status="BL", baseline=reading.horizon, reasons=(Reason(rule),)), begun
+
+
+def _nadir(course: _Course, criteria: Criteria) -> Reading:
+    """The smallest value so far, the judged exam left out; of equal ones the first."""
+    assert course.baseline is not None
+    if not criteria.nadir:
+        return course.baseline
+    return min(course.values, key=lambda one: _value(one, criteria))
+
+
+def _value(reading: Reading, criteria: Criteria) -> float:
+    value: float = getattr(reading, criteria.quantity)
+    return value
+
+
+def _compared(call: Call, reading: Reading, baseline: Reading, nadir: Reading, criteria: Criteria) -> Call:
+    """The call with what it is compared with."""
+
+    def change(reference: Reading) -> float | None:
+        now, then = getattr(reading, criteria.quantity), _value(reference, criteria)
+        return None if now is None or then == 0 else float(now / then - 1)
+
+    return replace(
+        call,
+        baseline=baseline.horizon,
+        nadir=nadir.horizon,
+        from_baseline=change(baseline),
+        from_nadir=change(nadir),
+    )
+
+
+Evidence = tuple[tuple[Reason, Answer], ...]
+
+
+def _evidence(reading: Reading, nadir: Reading, criteria: Criteria) -> Evidence:
+    """What would be progression, and whether it is there."""
+    grown = _grown(reading, nadir, criteria)
+    from_nothing = _value(nadir, criteria) == 0
+    found: list[tuple[Reason, Answer]] = [(Reason("reappeared" if from_nothing else "growth"), grown)]
+    if criteria.new_lesions:
+        new = None if reading.new_lesion is None else reading.new_lesion != "none"
+        outside = reading.new_lesion == "out_field"
+        found.append((Reason("new_lesion_out_of_field" if outside else "new_lesion"), new))
+    switches = (("non_target", "non_target_worse"), ("t2", "t2_worse"), ("clinical", "clinical_worse"))
+    found += [(Reason(name), getattr(reading, name)) for switch, name in switches if getattr(criteria, switch)]
+    return tuple(found)
+
+
+def _true(evidence: Evidence) -> tuple[Reason, ...]:
+    return tuple(reason for reason, answer in evidence if answer)
+
+
+def _unknown(evidence: Evidence, criteria: Criteria) -> tuple[str, ...]:
+    names = {"growth": criteria.quantity, "reappeared": "measurable", "new_lesion_out_of_field": "new_lesion"}
+    return tuple(names.get(reason.rule, reason.rule) for reason, answer in evidence if answer is None)
+
+
+def _grown(reading: Reading, reference: Reading, criteria: Criteria) -> Answer:
+    """Growth over a reference by the share and by what can be measured; from nothing, a lesion must be measurable."""
+    now = reading.interval(criteria.quantity)
+    if now is None:
+        return None
+    then = _value(reference, criteria)
+    if then == 0:
+        return False if now[0] == 0 else reading.measurable
+    return _exceeds(now[0], then, criteria)
+
+
+def _exceeds(now: float, then: float, criteria: Criteria) -> bool:
+    return now - then >= (1 - _ROUNDING) * max(criteria.increase * then, criteria.floor)
+
+
+def _confirmed(reading: Reading, pending: _Pending, criteria: Criteria) -> Answer:
+    """Whether an exam confirms a preliminary progression."""
+    reference = pending.nadir if criteria.confirmation == "still_above" else pending.exam
+    if reference.interval(criteria.quantity) is None:
+        reference = pending.nadir
+    answers = [answer for _, answer in _evidence(reading, reference, criteria)]
+    if True in answers:
+        return True
+    return None if answers[0] is None else False
+
+
+def _evaluated(
+    call: Call, reading: Reading, course: _Course, nadir: Reading, criteria: Criteria, refuted: Reason | None
+) -> tuple[Call, _Course]:
+    """Progression first, then response."""
+    assert course.baseline is not None
+    evidence = _evidence(reading, nadir, criteria)
+    reasons, unknowns = _true(evidence), _unknown(evidence, criteria)
+    call = replace(call, unknowns=unknowns, indeterminate=_is_indeterminate(reading, course.baseline, nadir, criteria))
+    if reasons and refuted is None:
+        return _progressive(replace(call, reasons=reasons), reading, course, nadir, criteria)
+    kept = course if reading.interval(criteria.quantity) is None else replace(course, values=(*course.values, reading))
+    if reading.interval(criteria.quantity) is None:
+        return replace(call, reasons=(Reason("quantity_unknown"),)), kept
+    return _responsive(call, reading, kept, criteria)
+
+
+def _progressive(
+    call: Call, reading: Reading, course: _Course, nadir: Reading, criteria: Criteria
+) -> tuple[Call, _Course]:
+    outside = reading.new_lesion == "out_field" and criteria.new_lesions
+    early = criteria.early_until is not None and reading.horizon <= criteria.early_until and not outside
+    ended = replace(course, cr_since=None, pr_since=None, steroid_rise=None)
+    if early and criteria.early == "not_counted":
+        known = reading.interval(criteria.quantity) is not None
+        kept = replace(ended, values=(*course.values, reading)) if known else ended
+        return replace(call, status="SD", reasons=(Reason("early_growth"), *call.reasons)), kept
+    if early:
+        pending = course.pending or _Pending(reading, nadir)
+        return replace(call, status="PD", stage="preliminary"), replace(ended, pending=pending)
+    clinical = any(reason.rule == "clinical_worse" for reason in call.reasons)
+    since = course.steroid_rise if clinical and course.steroid_rise is not None else reading.horizon
+    return replace(call, status="PD", since=since), replace(ended, pending=None, progressed=since)
+
+
+def _responsive(call: Call, reading: Reading, course: _Course, criteria: Criteria) -> tuple[Call, _Course]:
+    """Complete or partial response if it is reached and nothing stands against it, else stable disease."""
+    assert course.baseline is not None
+    granted = _reached(_value(reading, criteria), _value(course.baseline, criteria), reading, criteria)
+    reasons: tuple[Reason, ...] = ()
+    unknowns = call.unknowns
+    while granted is not None:
+        gates = tuple(_gates(granted, reading, course.baseline, criteria))
+        if all(answer for _, answer in gates):
+            break
+        reasons += tuple(Reason(f"no_{granted.lower()}_{name}") for name, answer in gates if answer is False)
+        unknowns += tuple(name for name, answer in gates if answer is None and name not in unknowns)
+        granted = "PR" if granted == "CR" else None
+    cr = (course.cr_since if course.cr_since is not None else reading.horizon) if granted == "CR" else None
+    pr = (course.pr_since if course.pr_since is not None else reading.horizon) if granted else None
+    course = replace(course, cr_since=cr, pr_since=pr)
+    call = replace(call, reasons=reasons, unknowns=unknowns)
+    if granted is None:
+        return _stable(call, reading, course, criteria)
+    since = cr if granted == "CR" else pr
+    assert since is not None
+    held = reading.horizon - since >= criteria.hold_days
+    stage: Literal["preliminary", "confirmed"] | None = "confirmed" if held else "preliminary"
+    call = replace(
+        call,
+        status=granted,
+        stage=stage if criteria.hold_days else None,
+        since=since if held else reading.horizon,
+        reasons=(Reason("gone" if granted == "CR" else "shrunk", call.from_baseline), *reasons),
+    )
+    return call, replace(course, steroid_rise=None)
+
+
+def _stable(call: Call, reading: Reading, course: _Course, criteria: Criteria) -> tuple[Call, _Course]:
+    """Stable disease, unless more steroids may be what keeps it stable: that is neither stable nor progressive."""
+    assert course.baseline is not None
+    before, now = course.baseline.steroid_mg, reading.steroid_mg
+    if criteria.steroids and before is not None and now is not None and now > max(before, criteria.physiological_mg):
+        rise = course.steroid_rise if course.steroid_rise is not None else reading.horizon
+        call = replace(call, reasons=(*call.reasons, Reason("steroids_increased", now)))
+        return call, replace(course, steroid_rise=rise)
+    return replace(call, status="SD", reasons=(*call.reasons, Reason("stable"))), replace(course, steroid_rise=None)
+
+
+def _reached(value: float, then: float, reading: Reading, criteria: Criteria) -> Level | None:
+    """The response that a value of the quantity would be from the baseline's value `then`."""
+    if then == 0:
+        return None
+    if value == 0 and not (criteria.quantity == "spd_mm2" and reading.et_ml != 0):
+        return "CR"
+    return "PR" if value <= (1 - criteria.decrease) * then * (1 + _ROUNDING) else None
+
+
+def _gates(level: Level, reading: Reading, baseline: Reading, criteria: Criteria) -> Iterator[tuple[str, Answer]]:
+    """What a response needs besides shrinkage, by name, and whether it is there."""
+    yield "baseline_measurable", baseline.measurable
+    if criteria.clinical:
+        yield "clinical_worse", None if reading.clinical_worse is None else not reading.clinical_worse
+    if criteria.steroids:
+        yield "steroid_mg", _few_steroids(level, reading.steroid_mg, baseline.steroid_mg, criteria.physiological_mg)
+
+
+def _few_steroids(level: Level, now: float | None, before: float | None, physiological: float) -> Answer:
+    """No more steroids than the body makes, or, for a partial response, no more than at the baseline."""
+    if now is None:
+        return None
+    if now <= physiological or level == "CR":
+        return now <= physiological
+    return None if before is None else now <= before
+
+
+def _is_indeterminate(reading: Reading, baseline: Reading, nadir: Reading, criteria: Criteria) -> bool:
+    """Whether values within the ranges of the volumes would be called otherwise."""
+    now = reading.interval(criteria.quantity)
+    if now is None:
+        return False
+    _, low, high = now
+    (_, least_nadir, most_nadir), (_, least, most) = (_range(one, criteria) for one in (nadir, baseline))
+    growth = {_exceeds(low, most_nadir, criteria), _exceeds(high, least_nadir, criteria)}
+    response = {_reached(low, most, reading, criteria), _reached(high, least, reading, criteria)}
+    return (most_nadir > 0 and len(growth) > 1) or len(response) > 1
+
+
+def _range(reading: Reading, criteria: Criteria) -> tuple[float, float, float]:
+    found = reading.interval(criteria.quantity)
+    assert found is not None, "only exams whose quantity is known become a reference"
+    return found
