@@ -205,10 +205,9 @@ def _evaluated(
     call = replace(call, unknowns=unknowns, indeterminate=_is_indeterminate(reading, course.baseline, nadir, criteria))
     if reasons and refuted is None:
         return _progressive(replace(call, reasons=reasons), reading, course, nadir, criteria)
-    kept = course if reading.interval(criteria.quantity) is None else replace(course, values=(*course.values, reading))
     if reading.interval(criteria.quantity) is None:
-        return replace(call, reasons=(Reason("quantity_unknown"),)), kept
-    return _responsive(call, reading, kept, criteria)
+        return replace(call, reasons=(Reason("quantity_unknown"),)), course
+    return _responsive(call, reading, replace(course, values=(*course.values, reading)), criteria)
 
 
 def _progressive(

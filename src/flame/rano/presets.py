@@ -103,7 +103,7 @@ CFB_V2 = Criteria(
     clinical=False,
     steroids=False,
 )
-"""The volumetric convention of the CFB-GBM set: 1 - GTVj / GTVi from the exam before radiotherapy, nothing else."""
+"""The volumetric convention of the CFB-GBM set: 1 - GTVj / GTVi from the exam before radiotherapy, no more."""
 
 PRESETS: Mapping[str, Criteria] = MappingProxyType({one.name: one for one in (RANO_2010, MRANO_2017, RANO_2, CFB_V2)})
 """Criteria by name."""
