@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from flame import workers
+from flame.errors import DataError
 from flame.evaluation.comparison import find_sites
 from flame.evaluation.preparation import SamplesOrder, prepare_samples
 from flame.evaluation.scoring import Predictor, score_evolution
@@ -97,8 +98,12 @@ def main() -> None:
     dice: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for folder in find_sites([arguments.test]):
         for record in read_site(folder).patients:
-            patient = prepare_patient(record, Crop())
-            for score in score_evolution(predictors, folder.name, patient, arguments.context):
+            try:
+                patient = prepare_patient(record, Crop())
+                scores = score_evolution(predictors, folder.name, patient, arguments.context)
+            except DataError:
+                continue  # lacks an exam that the context needs
+            for score in scores:
                 dice[score.region, score.horizon][score.model].append(score.dice)
     for (region, horizon), found in sorted(dice.items()):
         mine, plain = np.array(found["network"]), np.array(found["persistence"])
