@@ -13,10 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from flame.learning.endpoint import IMAGING_ONLY, follow_up
 from flame.metrics.intervals import auroc, bootstrap, mean
 from flame.physics.growth import State
-from flame.rano.endpoints import Assessment, disease_control
-from flame.records.patient import ARMS, LABELS, Arm
+from flame.rano.criteria import assess
+from flame.rano.endpoints import disease_control
+from flame.rano.series import Scan, read
+from flame.records.patient import ARMS, LABELS, Arm, Outcome
 from flame.virtual.assignment import make_site
 from flame.virtual.course import HORIZONS
 from flame.virtual.observation import label_map
@@ -55,10 +58,11 @@ def volumes_ml(labels: Labels, spacing_mm: float) -> list[float]:
     return [float((labels == value).sum()) * spacing_mm**3 / 1000 for value in (1, 2, 3, 4)]
 
 
-def endpoint(volumes: dict[int, list[float]], death_day: int | None, end_day: int) -> bool | None:
-    """Disease control at +182 days from volumes of enhancing tumour by horizon."""
-    seen = [Assessment(horizon, values[2]) for horizon, values in sorted(volumes.items())]
-    return disease_control(seen, death_horizon=None if death_day is None else death_day - end_day)
+def endpoint(maps: dict[int, Labels], spacing_mm: float, death_day: int | None, end_day: int) -> bool | None:
+    """Disease control at +182 days from label maps by horizon."""
+    scans = [Scan(horizon, labels) for horizon, labels in sorted(maps.items())]
+    calls = assess([found.reading for found in read(scans, [spacing_mm] * 3, IMAGING_ONLY)], IMAGING_ONLY)
+    return disease_control(follow_up(calls, Outcome(death_day), end_day))
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -125,10 +129,10 @@ def simulate(seed: int, number: int, spacing_mm: float, confounding: float) -> P
         end, death = run.future.end_day, run.future.death_day
         drawn = {horizon: read_labels(seed, name, seen, end + horizon, spacing_mm) for horizon, seen in run.seen}
         volumes = {horizon: volumes_ml(labels, spacing_mm) for horizon, labels in drawn.items()}
-        true = {horizon: volumes_ml(label_map(seen), spacing_mm) for horizon, seen in run.seen}
+        true = {horizon: label_map(seen) for horizon, seen in run.seen}
         arms[arm] = ArmRecord(
-            control=endpoint(volumes, death, end),
-            true_control=endpoint(true, death, end),
+            control=endpoint(drawn, spacing_mm, death, end),
+            true_control=endpoint(true, spacing_mm, death, end),
             died=death is not None,
             pseudoprogression=run.pseudoprogression,
             volumes_ml=volumes,

@@ -118,10 +118,10 @@ class TestRefuses:
     def test_empty_label_maps(self, patient):
         for exam in patient.exams:
             put(exam.label_map, np.zeros(SHAPE, np.uint8))
-        self._refused(patient, "every label map is missing or empty")
+        self._refused(patient, "every label map is empty")
 
     def test_a_patient_without_exams(self, patient):
-        self._refused(replace(patient, exams=()), "every label map is missing or empty")
+        self._refused(replace(patient, exams=()), "every label map is missing")
 
     def test_labels_that_do_not_exist(self, patient):
         put(patient.exams[0].label_map, np.full(SHAPE, 5, np.uint8))

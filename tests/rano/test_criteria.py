@@ -18,6 +18,7 @@ QUIET: dict[str, Any] = {
     "t2_worse": False,
     "clinical_worse": False,
     "steroid_mg": 0.0,
+    "surgery": False,
 }
 
 
@@ -290,7 +291,7 @@ def series(draw: st.DrawFn) -> list[Reading]:
             t2_worse=draw(maybe),
             clinical_worse=draw(maybe),
             steroid_mg=draw(st.one_of(st.none(), st.floats(0, 16))),
-            surgery=draw(st.sampled_from([False, False, False, True])),
+            surgery=draw(st.sampled_from([None, False, False, True])),
         )
         for horizon in horizons
     ]

@@ -43,7 +43,7 @@ def _evolution(context: Context, rounds: int) -> QuestionSettings:
 
 def full_comparison(held_out: tuple[str, ...], seed: int) -> ComparisonSettings:
     """Both tasks in both contexts at 2 mm; from one exam there is less to learn, and it is learnt in fewer rounds."""
-    questions = (*_response(CONTEXTS), _evolution("first_post_rt", 30), _evolution("pre_rt", 20))
+    questions = (*_response(CONTEXTS), _evolution("first_post_rt", 30), _evolution("pre_rt", 14))
     return ComparisonSettings(seed=seed, questions=questions, held_out=held_out, aggregation=_AGGREGATION)
 
 

@@ -22,7 +22,9 @@ __all__ = [
     "PreparedCourse",
     "PreparedExam",
     "PreparedPatient",
+    "aligned_label_maps",
     "observed",
+    "on_grid",
     "prepare_patient",
 ]
 
@@ -74,28 +76,25 @@ def prepare_patient(patient: Patient, crop: Crop) -> PreparedPatient:
     Raises: DataError: if a file cannot be read, grids differ, no exam has a brain mask, one is empty, or no label map
         holds a tumour.
     """
-    maps = [None if exam.label_map is None else _labels(patient, exam.label_map) for exam in patient.exams]
-    reference = next((volume for volume in maps if volume is not None and volume.array.any()), None)
-    if reference is None:
+    maps, native = aligned_label_maps(patient)
+    outlined = next((array for array in maps if array is not None and array.any()), None)
+    if outlined is None:
         raise DataError(
-            f"Patient {patient.id}: every label map is missing or empty",
+            f"Patient {patient.id}: every label map is empty",
             "Outline the tumour in at least one exam, or leave the patient out.",
         )
-    for exam, volume in zip(patient.exams, maps, strict=True):
-        if exam.label_map is not None and volume is not None:
-            _refuse_other_grid(patient, exam.label_map, volume.grid, reference.grid)
-    brains = _brains(patient, reference.grid)
-    grid = cube_around(_centre(reference), reference.grid, crop)
+    brains = _brains(patient, native)
+    grid = cube_around(_centre(Volume(outlined, native)), native, crop)
     exams = tuple(
         PreparedExam(
             exam,
-            np.stack([_image(patient, exam.sequences.get(name), reference.grid, brain, grid) for name in SEQUENCES]),
-            None if volume is None else resample(volume, grid, nearest=True),
+            np.stack([_image(patient, exam.sequences.get(name), native, brain, grid) for name in SEQUENCES]),
+            None if array is None else resample(Volume(array, native), grid, nearest=True),
         )
-        for exam, volume, brain in zip(patient.exams, maps, brains, strict=True)
+        for exam, array, brain in zip(patient.exams, maps, brains, strict=True)
     )
-    courses = tuple(_course(patient, course, reference.grid, grid) for course in patient.courses)
-    inside = resample(Volume(brains[0].astype(np.uint8), reference.grid), grid, nearest=True).astype(np.bool_)
+    courses = tuple(_course(patient, course, native, grid) for course in patient.courses)
+    inside = resample(Volume(brains[0].astype(np.uint8), native), grid, nearest=True).astype(np.bool_)
     return PreparedPatient(patient, grid, inside, exams, courses)
 
 
@@ -127,6 +126,31 @@ def observed(patient: PreparedPatient, course: PreparedCourse, context: Context)
     return tuple(exam for exams in wanted.values() for exam in exams)
 
 
+def aligned_label_maps(patient: Patient) -> tuple[list[NDArray[np.uint8] | None], Grid]:
+    """Label maps of all exams, uint8 (x, y, z), None where an exam has none; and the one grid that they lie on.
+
+    Raises: DataError: if there is none, one can't be read or holds other values than 0 to 4, or grids differ.
+    """
+    volumes = [None if exam.label_map is None else _labels(patient, exam.label_map) for exam in patient.exams]
+    first = next((volume for volume in volumes if volume is not None), None)
+    if first is None:
+        raise DataError(
+            f"Patient {patient.id}: every label map is missing",
+            "Outline the tumour in at least one exam, or leave the patient out.",
+        )
+    for exam, volume in zip(patient.exams, volumes, strict=True):
+        if exam.label_map is not None and volume is not None:
+            _refuse_other_grid(patient, exam.label_map, volume.grid, first.grid)
+    return [None if volume is None else volume.array.astype(np.uint8) for volume in volumes], first.grid
+
+
+def on_grid(patient: Patient, path: Path, expected: Grid) -> Volume:
+    """Read one of a patient's volumes. Raises DataError if it lies on another grid than `expected`."""
+    volume = read_volume(path)
+    _refuse_other_grid(patient, path, volume.grid, expected)
+    return volume
+
+
 def _labels(patient: Patient, path: Path) -> Volume:
     volume = read_volume(path)
     wrong = unknown_labels(volume.array)
@@ -149,7 +173,7 @@ def _centre(reference: Volume) -> NDArray[np.float64]:
 
 def _brains(patient: Patient, expected: Grid) -> list[NDArray[np.bool_]]:
     """The brain in each exam: its own mask, or the patient's first where it has none."""
-    known = {path: _on(patient, path, expected).array > 0 for exam in patient.exams if (path := exam.brain_mask)}
+    known = {path: on_grid(patient, path, expected).array > 0 for exam in patient.exams if (path := exam.brain_mask)}
     if not known:
         raise DataError(f"Patient {patient.id} has no brain mask", "Add a brain mask to at least one exam.")
     empty = next((path for path, brain in known.items() if not brain.any()), None)
@@ -157,12 +181,6 @@ def _brains(patient: Patient, expected: Grid) -> list[NDArray[np.bool_]]:
         raise DataError(f"Patient {patient.id}: {empty.name} is empty", "Make the brain mask again.")
     first = next(iter(known.values()))
     return [known[exam.brain_mask] if exam.brain_mask else first for exam in patient.exams]
-
-
-def _on(patient: Patient, path: Path, expected: Grid) -> Volume:
-    volume = read_volume(path)
-    _refuse_other_grid(patient, path, volume.grid, expected)
-    return volume
 
 
 def _refuse_other_grid(patient: Patient, path: Path, grid: Grid, expected: Grid) -> None:
@@ -178,13 +196,13 @@ def _image(
 ) -> NDArray[np.float32]:
     if path is None:
         return np.zeros(grid.shape, np.float32)
-    volume = _on(patient, path, expected)
+    volume = on_grid(patient, path, expected)
     return _float(resample(Volume(zscore(volume.array.astype(np.float32), brain), expected), grid))
 
 
 def _course(patient: Patient, course: Course, expected: Grid, grid: Grid) -> PreparedCourse:
     def cut(path: Path | None) -> NDArray[np.float32] | None:
-        return None if path is None else _float(resample(_on(patient, path, expected), grid))
+        return None if path is None else _float(resample(on_grid(patient, path, expected), grid))
 
     dose, dose_rbe, letd = cut(course.dose), cut(course.dose_rbe), cut(course.letd)
     zero = np.zeros(grid.shape, np.float32)

@@ -18,6 +18,10 @@ WINDOW_SHARE = 0.75
 
 INTENSITY_SPREAD = 0.1
 
+RECORD_DROPOUT = 0.5
+"""Share of the scalars that an evolution sample hides at each visit. They are as good as a name: with all of them in
+sight, a network learns by heart how each of a hundred tumours grew (ADR 10)."""
+
 _FIXED, _PER_EXAM, _IMAGES = 7, 8, 4  # channels: seven fixed ones, then four images and four labels an exam
 
 
@@ -54,7 +58,10 @@ class ResponseBatch(_Batch):
 def evolution_batch(
     stores: Sequence[SampleStore], rows: Sequence[tuple[int, int]], generator: torch.Generator
 ) -> EvolutionBatch:
-    """Windows of the samples `rows` (store, place), mirrored left to right half of the time, intensities jittered."""
+    """Windows of the samples `rows` (store, place), mirrored left to right half of the time, intensities jittered.
+
+    Half of the scalars are hidden: zero, which is the middle of each scale.
+    """
     volumes, labels = [], []
     for number, place in rows:
         store = stores[number]
@@ -69,9 +76,11 @@ def evolution_batch(
         volumes.append(_jittered(volume, generator))
         labels.append(label_maps)
     days = _gathered(stores, rows, "days")
+    scalars = torch.from_numpy(_gathered(stores, rows, "scalars"))
+    scalars *= torch.rand(scalars.shape, generator=generator) >= RECORD_DROPOUT
     return EvolutionBatch(
         torch.stack(volumes),
-        torch.from_numpy(_gathered(stores, rows, "scalars")),
+        scalars,
         torch.from_numpy(np.nan_to_num(days)),
         torch.stack(labels),
         torch.from_numpy(np.isfinite(days)),

@@ -8,7 +8,7 @@ order of questions is RANO's: was there surgery, is there a baseline, progressio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from flame.rano.presets import RANO_2, Criteria
 from flame.rano.readings import Call, Reading, Reason
@@ -33,11 +33,52 @@ def assess(readings: Sequence[Reading], criteria: Criteria = RANO_2) -> tuple[Ca
     horizons = [reading.horizon for reading in readings]
     if any(later <= earlier for earlier, later in pairwise(horizons)):
         raise ValueError(f"readings must be in order of time, one a day; horizons are {horizons}")
+    calls = _called(readings, criteria)
+    doubtful = _doubtful(readings, calls, criteria)
+    return tuple(replace(call, indeterminate=place in doubtful) for place, call in enumerate(calls))
+
+
+def _called(readings: Sequence[Reading], criteria: Criteria) -> list[Call]:
     course, calls = _Course(), []
     for reading in readings:
         call, course = _judged(reading, course, criteria)
-        calls.append(call)
-    return tuple(calls)
+        calls.append(call if reading.surgery is not None else replace(call, unknowns=(*call.unknowns, "surgery")))
+    return calls
+
+
+def _doubtful(readings: Sequence[Reading], calls: Sequence[Call], criteria: Criteria) -> set[int]:
+    """Places of the calls whose status another grid could change.
+
+    One exam is taken at an end of its range at a time, and, for its own call, all exams before it at the other end.
+    """
+    ends = [_ends(reading, criteria) for reading in readings]
+    found = set()
+    for place, (low, high, otherwise) in enumerate(ends):
+        variants = [[*readings[:place], one, *readings[place + 1 :]] for one in (low, high, otherwise)]
+        for variant in variants:
+            found |= _changed(variant, calls, criteria) if variant[place] is not readings[place] else set()
+        opposed = [[*(pair[1] for pair in ends[:place]), low], [*(pair[0] for pair in ends[:place]), high]]
+        for variant in opposed:
+            found |= _changed(variant, calls, criteria) & {place}
+    return found
+
+
+def _ends(reading: Reading, criteria: Criteria) -> tuple[Reading, Reading, Reading]:
+    """A reading with the least and the most that its quantity may be, and with borderline lesions the other way."""
+    interval = reading.interval(criteria.quantity)
+    low, high, otherwise = reading, reading, reading
+    if interval is not None and interval[1] < interval[2]:
+        ends: list[dict[str, Any]] = [{criteria.quantity: value} for value in interval[1:]]
+        low, high = (replace(reading, **end) for end in ends)
+    if reading.otherwise is not None:
+        otherwise = replace(reading, measurable=reading.otherwise[0], new_lesion=reading.otherwise[1])
+    return low, high, otherwise
+
+
+def _changed(readings: Sequence[Reading], calls: Sequence[Call], criteria: Criteria) -> set[int]:
+    """Places where other readings give another status."""
+    others = _called(readings, criteria)
+    return {place for place, (other, call) in enumerate(zip(others, calls)) if other.status != call.status}
 
 
 @dataclass(frozen=True)
@@ -202,7 +243,7 @@ def _evaluated(
     assert course.baseline is not None
     evidence = _evidence(reading, nadir, criteria)
     reasons, unknowns = _true(evidence), _unknown(evidence, criteria)
-    call = replace(call, unknowns=unknowns, indeterminate=_is_indeterminate(reading, course.baseline, nadir, criteria))
+    call = replace(call, unknowns=unknowns)
     if reasons and refuted is None:
         return _progressive(replace(call, reasons=reasons), reading, course, nadir, criteria)
     if reading.interval(criteria.quantity) is None:
@@ -297,21 +338,3 @@ def _few_steroids(level: Level, now: float | None, before: float | None, physiol
     if now <= physiological or level == "CR":
         return now <= physiological
     return None if before is None else now <= before
-
-
-def _is_indeterminate(reading: Reading, baseline: Reading, nadir: Reading, criteria: Criteria) -> bool:
-    """Whether values within the ranges of the volumes would be called otherwise."""
-    now = reading.interval(criteria.quantity)
-    if now is None:
-        return False
-    _, low, high = now
-    (_, least_nadir, most_nadir), (_, least, most) = (_range(one, criteria) for one in (nadir, baseline))
-    growth = {_exceeds(low, most_nadir, criteria), _exceeds(high, least_nadir, criteria)}
-    response = {_reached(low, most, reading, criteria), _reached(high, least, reading, criteria)}
-    return (most_nadir > 0 and len(growth) > 1) or len(response) > 1
-
-
-def _range(reading: Reading, criteria: Criteria) -> tuple[float, float, float]:
-    found = reading.interval(criteria.quantity)
-    assert found is not None, "only exams whose quantity is known become a reference"
-    return found

@@ -1,166 +1,289 @@
-"""Responder or not: named endpoints from a series of exams after radiotherapy.
+"""Responder or not: every definition in use, by name, from the calls of a series of exams; and times to events.
 
-`disease_control` follows the volumetric rule of RANO 2.0 (Wen et al., J Clin Oncol 2023;41:5187; details that were not
-checked against the paper are marked in `VolumetricRule`). All times are horizons: days since the end of radiotherapy.
+No definition is better than the others for all questions, so none is hidden; `disease_control` is the default. All
+times are horizons: days since the end of radiotherapy. What can't be known yet is None.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
 
-import numpy as np
-from numpy.typing import NDArray
+from flame.rano.readings import Call, Status
 
-from flame.rano.measure import measure
-from flame.records.patient import REGIONS
+__all__ = [
+    "ENDPOINTS",
+    "WINDOW_DAYS",
+    "Definition",
+    "Duration",
+    "FollowUp",
+    "best_response",
+    "disease_control",
+    "objective_response",
+    "outlives_median",
+    "overall_survival",
+    "progression_free_survival",
+    "status_at",
+    "time_to_progression",
+]
 
-__all__ = ["RANO_2_VOLUMETRIC", "Assessment", "VolumetricRule", "assess", "disease_control"]
+HALF_A_YEAR = 182
 
-_ROUNDING = 1e-9
+WINDOW_DAYS = 30
+"""How far from the day asked for an exam may lie and still answer for that day."""
+
+_BEST_FIRST: tuple[Status, ...] = ("CR", "PR", "SD", "PD")
 
 
 @dataclass(frozen=True)
-class Assessment:
-    """What one exam shows: `et_ml` volume of enhancing tumour, `measurable` whether any lesion is measurable.
+class FollowUp:
+    """Calls in order of time, and how follow-up ended: death, or the day when last known alive; None if unknown."""
 
-    `horizon` is in days since the end of radiotherapy, below 0 before it. Unknown is `None`: no label map, no volume.
-    """
-
-    horizon: int
-    et_ml: float | None
-    measurable: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.et_ml is not None and not 0 <= self.et_ml < float("inf"):
-            raise ValueError(f"a volume is >= 0 ml or None, got {self.et_ml} at horizon {self.horizon}")
+    calls: tuple[Call, ...]
+    death_horizon: int | None = None
+    contact_horizon: int | None = None
 
 
 @dataclass(frozen=True)
-class VolumetricRule:
-    """The numbers of the volumetric rule.
+class Duration:
+    """Days from the end of radiotherapy to an event, or, if `event` is false, to when it was last known not to be."""
 
-    Args:
-        increase: growth over the nadir, as a share, from which on an exam shows progression; 1.25^1.5 - 1 = 0.40, what
-            25 % more in two dimensions is in three.
-        floor_ml: growth [ml] that a reader could measure: a sphere of 10 mm. Less is never progression, unless a
-            measurable lesion comes where there was nothing.
-        baseline_days: window of the baseline exam (first exam in it) that RANO 2.0 prefers (unverified).
-        late_baseline_days: wider window, if there is no exam in the preferred one.
-        early_until: last horizon at which progression could be pseudoprogression and waits for a later exam
-            (12 weeks; unverified).
-        confirmed_after: days after which an exam can confirm (4 weeks; unverified).
-        window_days: how far from the day asked for an exam may lie and still answer for that day.
+    days: int
+    event: bool
+
+
+def status_at(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> Status | None:
+    """The status at a day, with what later exams say about it.
+
+    Progression counts from the exam that it is dated back to, and for good; death counts as progression. Otherwise the
+    exam nearest to the day within the window answers; of two equally near ones the earlier. A response that later exams
+    do not confirm is stable disease.
+
+    Returns: `CR`, `PR`, `SD` or `PD`; None if no exam answers, or what it shows is not decided (yet): progression or
+        response that waits for confirmation, an exam that can't be evaluated, the baseline itself.
     """
-
-    increase: float = 0.40
-    floor_ml: float = 0.52
-    baseline_days: tuple[int, int] = (21, 35)
-    late_baseline_days: tuple[int, int] = (14, 60)
-    early_until: int = 84
-    confirmed_after: int = 28
-    window_days: int = 30
-
-
-RANO_2_VOLUMETRIC = VolumetricRule()
-
-
-def assess(label_maps: Mapping[int, NDArray[Any] | None], spacing_mm: Sequence[float]) -> tuple[Assessment, ...]:
-    """Assess label maps, in order of horizon.
-
-    Args:
-        label_maps: by horizon, integers 0 to 4 (x, y, z), RAS; `None` where an exam has no label map.
-        spacing_mm: edges of a voxel [mm].
-    """
-    return tuple(_assessment(horizon, label_maps[horizon], spacing_mm) for horizon in sorted(label_maps))
-
-
-def _assessment(horizon: int, label_map: NDArray[Any] | None, spacing_mm: Sequence[float]) -> Assessment:
-    if label_map is None:
-        return Assessment(horizon, None, None)
-    found = measure(np.isin(label_map, REGIONS["ET"]), spacing_mm)
-    return Assessment(horizon, found.volume_ml, found.measurable)
-
-
-def disease_control(
-    assessments: Sequence[Assessment],
-    *,
-    death_horizon: int | None = None,
-    at_day: int = 182,
-    rule: VolumetricRule = RANO_2_VOLUMETRIC,
-) -> bool | None:
-    """Whether the patient lives without progression at a day after radiotherapy.
-
-    Progression is growth over the nadir, the smallest volume since the baseline exam, the judged exam left out. In the
-    first 12 weeks it counts only if the next exam, at least 4 weeks later, is still above the same threshold; it is
-    then dated back, and that exam may lie after the day asked for.
-
-    Args:
-        assessments: exams in any order; those before the baseline exam, and those without a volume, are not used.
-        death_horizon: day of death, or `None` while none is known.
-        at_day: day asked for [days since the end of radiotherapy].
-        rule: its numbers.
-
-    Returns: `False` after progression or death up to that day; `True` if the exam nearest to that day, within the
-        window, shows none; `None` if it cannot be known (yet): no baseline, no exam in the window, or early
-        progression that nothing has confirmed or refuted.
-    """
-    if death_horizon is not None and death_horizon <= at_day:
-        return False
-    known = [(one.horizon, one.et_ml, one.measurable) for one in assessments if one.et_ml is not None]
-    series = [_Exam(*values) for values in sorted(known, key=lambda values: values[0])]
-    baseline = _baseline(series, rule)
-    if baseline is None:
+    if follow_up.death_horizon is not None and follow_up.death_horizon <= at_day:
+        return "PD"
+    answer = _answering(follow_up.calls, at_day)
+    last = at_day - WINDOW_DAYS if answer is None else answer.horizon
+    progression = _progression(follow_up.calls)
+    if progression is not None and progression <= last:
+        return "PD"
+    if answer is None or answer.status in ("NE", "BL") or _is_open(follow_up.calls, last):
         return None
-    answer = _answering(series, at_day, rule)
-    last = at_day - rule.window_days if answer is None else answer.horizon
-    judged = [_progression(series, exam, baseline, rule) for exam in series if baseline.horizon < exam.horizon <= last]
-    if True in judged:
-        return False
-    return None if answer is None or answer.horizon < baseline.horizon or None in judged else True
+    if answer.status in ("CR", "PR"):
+        return _held(answer, follow_up.calls)
+    return "SD"
 
 
-@dataclass(frozen=True)
-class _Exam:
-    """An assessment whose volume is known."""
-
-    horizon: int
-    et_ml: float
-    measurable: bool | None
+def _answering(calls: Sequence[Call], at_day: int) -> Call | None:
+    """The call nearest to a day; one that says something goes before one that does not."""
+    near = [call for call in calls if abs(call.horizon - at_day) <= WINDOW_DAYS]
+    return min(near, key=lambda call: (call.status == "NE", abs(call.horizon - at_day), call.horizon), default=None)
 
 
-def _baseline(series: Sequence[_Exam], rule: VolumetricRule) -> _Exam | None:
-    """The first exam in the preferred window, else the first in the wider one."""
-    for first, last in (rule.baseline_days, rule.late_baseline_days):
-        for exam in series:
-            if first <= exam.horizon <= last:
-                return exam
+def _progression(calls: Sequence[Call]) -> int | None:
+    """The horizon that the first progression is dated to; preliminary ones do not count."""
+    return next((call.since for call in calls if call.status == "PD" and call.stage != "preliminary"), None)
+
+
+def _is_open(calls: Sequence[Call], last: int) -> bool:
+    """Whether a preliminary progression up to `last` was neither confirmed nor refuted by a later exam."""
+    waiting = False
+    for call in calls:
+        preliminary = call.status == "PD" and call.stage == "preliminary"
+        if preliminary and call.horizon <= last:
+            waiting = True
+        elif waiting and not preliminary and call.status != "NE":
+            waiting = False
+    return waiting
+
+
+def _held(answer: Call, calls: Sequence[Call]) -> Status | None:
+    """The best response that an exam shows and later exams confirm; None while nothing has decided."""
+    if answer.stage != "preliminary":
+        return answer.status
+    later = [call for call in calls if call.horizon > answer.horizon and call.status != "NE"]
+    levels: tuple[Status, ...] = ("CR", "PR") if answer.status == "CR" else ("PR",)
+    for level in levels:
+        for call in later:
+            reached = call.status == level or (level == "PR" and call.status == "CR")
+            if reached and call.stage == "confirmed":
+                return level
+            if not reached:
+                break
+        else:
+            return None
+    return "SD"
+
+
+def disease_control(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | None:
+    """Whether the patient lives without progression at a day: CR, PR or SD (RANO's "non-PD").
+
+    A response that still waits for confirmation is control: whatever comes of it, it is no progression.
+    """
+    status = status_at(follow_up, at_day)
+    if status is not None:
+        return status != "PD"
+    answer = _answering(follow_up.calls, at_day)
+    responds = answer is not None and answer.status in ("CR", "PR") and not _is_open(follow_up.calls, answer.horizon)
+    return True if responds else None
+
+
+def objective_response(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | None:
+    """Whether the patient is in complete or partial response at a day (RANO's objective response)."""
+    status = status_at(follow_up, at_day)
+    return None if status is None else status in ("CR", "PR")
+
+
+def three_classes(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> str | None:
+    """`response`, `stable` or `progression` at a day."""
+    status = status_at(follow_up, at_day)
+    return None if status is None else {"PD": "progression", "SD": "stable"}.get(status, "response")
+
+
+def progression_free(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | None:
+    """Whether the patient is alive and free of progression at a day, by time to event: a patient whose exams end
+    before that day is not known (progression-free survival at 6 months, PFS-6, for day 182)."""
+    return _survives(progression_free_survival(follow_up), at_day)
+
+
+def progression_free_from_baseline(follow_up: FollowUp, days: int) -> bool | None:
+    """Whether there was no progression within some days of the baseline exam, the landmark."""
+    landmark = next((call.horizon for call in follow_up.calls if call.status == "BL"), None)
+    found = time_to_progression(follow_up)
+    if landmark is None or found is None:
+        return None
+    return _survives(found, landmark + days)
+
+
+def alive(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | None:
+    """Whether the patient lives at a day."""
+    return _survives(overall_survival(follow_up), at_day)
+
+
+def true_progression(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | None:
+    """Whether early growth was progression that a later exam confirmed (True) or pseudoprogression (False).
+
+    Returns: None for patients without early growth, and where no exam up to the end has decided. `at_day` is of no
+        account.
+    """
+    _ = at_day
+    for call in follow_up.calls:
+        rules = {reason.rule for reason in call.reasons}
+        if rules & {"progression_confirmed", "pseudoprogression"}:
+            return "progression_confirmed" in rules
     return None
 
 
-def _answering(series: Sequence[_Exam], at_day: int, rule: VolumetricRule) -> _Exam | None:
-    """The exam that answers for a day: the nearest within the window, of two equally near ones the earlier."""
-    near = [exam for exam in series if abs(exam.horizon - at_day) <= rule.window_days]
-    return min(near, key=lambda exam: (abs(exam.horizon - at_day), exam.horizon), default=None)
+def _survives(duration: Duration | None, at_day: int) -> bool | None:
+    if duration is None or (not duration.event and duration.days < at_day):
+        return None
+    return not duration.event or duration.days > at_day
 
 
-def _progression(series: Sequence[_Exam], exam: _Exam, baseline: _Exam, rule: VolumetricRule) -> bool | None:
-    """Whether an exam after the baseline shows progression; `None` if it is early and no exam has confirmed it yet."""
-    nadir_ml = min(one.et_ml for one in series if baseline.horizon <= one.horizon < exam.horizon)
-    if not _above(exam, nadir_ml, rule):
-        return False
-    if exam.horizon > rule.early_until:
-        return True
-    later = (one for one in series if one.horizon >= exam.horizon + rule.confirmed_after)
-    confirming = next(later, None)
-    return None if confirming is None else _above(confirming, nadir_ml, rule)
+def progression_free_survival(follow_up: FollowUp) -> Duration | None:
+    """Time to progression or death, whichever is first; censored at the last exam that was free of progression.
 
-
-def _above(exam: _Exam, nadir_ml: float, rule: VolumetricRule) -> bool:
-    """Whether a volume has grown over a nadir by the rule's share and by what can be measured, bounds included.
-
-    Where there was nothing, a percentage means nothing: the new lesion must be measurable.
+    Returns: None if there is no baseline and no death: nothing was ever compared.
     """
-    if nadir_ml == 0 and exam.measurable is not None:
-        return exam.measurable
-    growth_ml = exam.et_ml - nadir_ml
-    return growth_ml >= (1 - _ROUNDING) * max(rule.increase * nadir_ml, rule.floor_ml)
+    progression, death = _progression(follow_up.calls), follow_up.death_horizon
+    events = [horizon for horizon in (progression, death) if horizon is not None]
+    if events:
+        return Duration(min(events), event=True)
+    return _censored(follow_up)
+
+
+def time_to_progression(follow_up: FollowUp) -> Duration | None:
+    """Time to progression; death without it censors, at the last exam that was free of progression.
+
+    Returns: None if there is no baseline: nothing was ever compared.
+    """
+    progression = _progression(follow_up.calls)
+    return _censored(follow_up) if progression is None else Duration(progression, event=True)
+
+
+def _censored(follow_up: FollowUp) -> Duration | None:
+    free = [call.horizon for call in follow_up.calls if call.status not in ("NE", "PD")]
+    return Duration(max(free), event=False) if free else None
+
+
+def overall_survival(follow_up: FollowUp) -> Duration | None:
+    """Time to death, censored when last known alive; an exam shows that a patient was alive."""
+    if follow_up.death_horizon is not None:
+        return Duration(follow_up.death_horizon, event=True)
+    seen = [call.horizon for call in follow_up.calls]
+    seen += [] if follow_up.contact_horizon is None else [follow_up.contact_horizon]
+    return Duration(max(seen), event=False) if seen else None
+
+
+def best_response(follow_up: FollowUp) -> Status | None:
+    """The best status of all exams after the baseline; a response that was not confirmed counts as stable disease.
+
+    Returns: None if no exam after a baseline could be judged.
+    """
+    found: set[Status] = set()
+    for call in follow_up.calls:
+        waits = call.stage == "preliminary"
+        if call.status in ("CR", "PR"):
+            found.add("SD" if waits else call.status)
+        elif call.status == "SD" or (call.status == "PD" and not waits):
+            found.add(call.status)
+    return next((status for status in _BEST_FIRST if status in found), None)
+
+
+def outlives_median(follow_ups: Sequence[FollowUp]) -> tuple[bool | None, ...]:
+    """Whether each patient of a cohort lives longer than its median survival (Kaplan and Meier 1958).
+
+    Returns: None for all if the median is not reached, and for patients last seen alive before it.
+    """
+    durations = [overall_survival(one) for one in follow_ups]
+    median = _median([one for one in durations if one is not None])
+    return tuple(None if median is None else _survives(one, median) for one in durations)
+
+
+def _median(durations: Sequence[Duration]) -> int | None:
+    surviving = 1.0
+    for day in sorted({one.days for one in durations if one.event}):
+        at_risk = sum(one.days >= day for one in durations)
+        surviving *= 1 - sum(one.event and one.days == day for one in durations) / at_risk
+        if surviving <= 0.5:
+            return day
+    return None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A definition of responder: what it says in words, where it is in use, and how it is decided.
+
+    `decide` gives True for a responder, a class for endpoints of several classes, None if it can't be known (yet).
+    """
+
+    says: str
+    source: str
+    decide: Callable[[FollowUp], bool | str | None]
+
+
+ENDPOINTS: Mapping[str, Definition] = MappingProxyType(
+    {
+        "disease_control": Definition("CR, PR or SD at 6 months", "RANO non-PD; users of CFB-GBM", disease_control),
+        "objective_response": Definition("CR or PR at 6 months", "RANO objective response rate", objective_response),
+        "three_classes": Definition("response, stable, progression at 6 months", "LUMIERE, Burdenko", three_classes),
+        "four_classes": Definition("CR, PR, SD, PD at 6 months", "BraTS progression challenge", status_at),
+        "pfs_6": Definition("alive without confirmed PD at 6 months", "trials (unverified)", progression_free),
+        "progression_free_120": Definition(
+            "no PD within 120 days of the baseline exam",
+            "MU-Glioma-Post",
+            lambda one: progression_free_from_baseline(one, 120),
+        ),
+        "progression_free_180": Definition(
+            "no PD within 180 days of the baseline exam",
+            "MU-Glioma-Post",
+            lambda one: progression_free_from_baseline(one, 180),
+        ),
+        "alive_6_months": Definition("alive at 6 months", "Swiss cohort of 1152", alive),
+        "true_progression": Definition(
+            "early growth was confirmed; False is pseudoprogression", "FLAME, on CFB-GBM", true_progression
+        ),
+    }
+)
+"""Endpoints by name, from the end of radiotherapy unless they say otherwise."""

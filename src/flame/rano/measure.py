@@ -26,6 +26,7 @@ _NORMAL = MappingProxyType({"sagittal": 0, "coronal": 1, "axial": 2})
 _MEASURABLE_MM = 10.0
 _THICK_SLICE_MM = 5.0
 _ROUNDING_MM = 1e-6
+_LOST_ML = 0.05
 _SPREADS = ((1.0, 0.366), (5.0, 0.148), (20.0, 0.053), (60.0, 0.028), (float("inf"), 0.015))
 
 
@@ -36,7 +37,8 @@ class Lesion:
     Ends of the diameters are places (x, y, z) [mm] from the outer corner of the mask's first voxel, in the middle of
     slice `slice_index`. `n_slices` is how many slices show the lesion, `volume_ml` its volume without holes.
     `caliper_excess_mm` is how much longer a caliper laid across gaps would read than `long_mm`; above 3 mm the outline
-    deserves a second look.
+    deserves a second look. `borderline` says that a voxel more or less across, or a slice, would change whether the
+    lesion is measurable.
     """
 
     long_mm: float
@@ -48,6 +50,7 @@ class Lesion:
     volume_ml: float
     caliper_excess_mm: float
     measurable: bool
+    borderline: bool
 
     @property
     def product_mm2(self) -> float:
@@ -149,7 +152,8 @@ class VolumeEstimate:
     """A volume [ml] and the range that resampling to another grid would give 8 times of 10 (10th to 90th percentile).
 
     The widths were measured on thick slices (`low_ml` to `high_ml` spans 37 % of a volume below 1 ml, 15 % below 5,
-    5.3 % below 20, 2.8 % below 60, else 1.5 %) and are laid evenly around the volume.
+    5.3 % below 20, 2.8 % below 60, else 1.5 %) and are laid evenly around the volume. Below 0.05 ml, ten voxels of a
+    thick slice, the range begins at zero: another grid may show nothing.
     """
 
     ml: float
@@ -160,7 +164,7 @@ class VolumeEstimate:
 
     @property
     def low_ml(self) -> float:
-        return self.ml - self._half_width_ml
+        return 0.0 if self.ml < _LOST_ML else self.ml - self._half_width_ml
 
     @property
     def high_ml(self) -> float:
@@ -233,6 +237,8 @@ def _lesion(lesion: Mask, volume_ml: float, slices: _Slices, mode: Mode) -> Lesi
     n_slices = int(np.count_nonzero(lesion.any(axis=(0, 1))))
     thickness = float(slices.spacing[slices.normal])
     needed = 2 * thickness if thickness > _THICK_SLICE_MM else _MEASURABLE_MM
+    shorter, edge = min(cross.long_mm, cross.perpendicular_mm), max(slices.in_plane_mm)
+    measurable = n_slices >= 2 and shorter >= needed - _ROUNDING_MM
     return Lesion(
         long_mm=cross.long_mm,
         perpendicular_mm=cross.perpendicular_mm,
@@ -242,7 +248,8 @@ def _lesion(lesion: Mask, volume_ml: float, slices: _Slices, mode: Mode) -> Lesi
         n_slices=n_slices,
         volume_ml=volume_ml,
         caliper_excess_mm=caliper - cross.long_mm,
-        measurable=n_slices >= 2 and min(cross.long_mm, cross.perpendicular_mm) >= needed - _ROUNDING_MM,
+        measurable=measurable,
+        borderline=(shorter < needed + edge or n_slices == 2) if measurable else shorter >= needed - edge,
     )
 
 

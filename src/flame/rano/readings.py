@@ -25,10 +25,12 @@ class Reading:
         spd_mm2: sum of the products of the target lesions' perpendicular diameters [mm2].
         measurable: whether any lesion is measurable.
         new_lesion: whether there is a measurable lesion that the baseline did not show, and where.
+        otherwise: `measurable` and `new_lesion` as another grid could have them, because diameters are borderline; None
+            if any grid would have them as they are.
         non_target_worse, t2_worse: unequivocal growth of lesions that are no targets, or of T2/FLAIR changes.
         clinical_worse: decline that the tumour caused.
         steroid_mg: dexamethasone-equivalent dose [mg/day].
-        surgery: whether there was surgery of the tumour since the exam before.
+        surgery: whether there was surgery of the tumour since the exam before; unknown counts as none, and is told.
     """
 
     horizon: int
@@ -37,11 +39,12 @@ class Reading:
     spd_mm2: float | None = None
     measurable: bool | None = None
     new_lesion: NewLesion | None = None
+    otherwise: tuple[bool, NewLesion] | None = None
     non_target_worse: bool | None = None
     t2_worse: bool | None = None
     clinical_worse: bool | None = None
     steroid_mg: float | None = None
-    surgery: bool = False
+    surgery: bool | None = False
 
     def __post_init__(self) -> None:
         for name in ("et_ml", "tc_ml", "spd_mm2", "steroid_mg"):
@@ -86,7 +89,7 @@ class Call:
         from_baseline, from_nadir: relative change of the quantity; -1 is gone.
         reasons: rules that decided.
         unknowns: what was not known and could have changed the call.
-        indeterminate: whether the range of the volumes allows another call.
+        indeterminate: whether the ranges of the volumes up to this exam, or borderline diameters, allow another status.
     """
 
     horizon: int

@@ -162,6 +162,7 @@ def _exam(exam: Exam) -> dict[str, Any]:
         "day": exam.day,
         "steroid_mg": exam.steroid_mg,
         "clinical_status": exam.clinical_status,
+        "surgery": exam.surgery,
     }
 
 
@@ -215,6 +216,7 @@ def _read_exams(folder: Path, identity: str) -> tuple[Exam, ...]:
                 brain_mask=_existing(brain_mask_path(folder, identity, day)),
                 steroid_mg=row.known("steroid_mg", number),
                 clinical_status=row.known("clinical_status", one_of(ClinicalStatus)),
+                surgery=row.known("surgery", yes),
             )
         )
     return tuple(sorted(exams, key=lambda exam: exam.day))

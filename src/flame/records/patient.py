@@ -48,7 +48,8 @@ class Exam:
     """One imaging visit.
 
     `sequences` maps the sequences that were acquired to their NIfTI files; a missing one is absent.
-    `steroid_mg` is the dexamethasone-equivalent dose [mg/day].
+    `steroid_mg` is the dexamethasone-equivalent dose [mg/day]; `surgery` tells whether the tumour was operated on since
+    the exam before.
     """
 
     day: int
@@ -57,6 +58,7 @@ class Exam:
     brain_mask: Path | None = None
     steroid_mg: float | None = None
     clinical_status: ClinicalStatus | None = None
+    surgery: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ EXAMS: Mapping[str, Any] = MappingProxyType(
             "Description": "Clinical status against the exam before.",
             "Levels": {"improved": "better", "stable": "unchanged", "worse": "worse"},
         },
+        "surgery": {
+            "Description": "Whether the tumour was operated on since the exam before.",
+            "Levels": {"yes": "operated", "no": "not operated"},
+        },
     }
 )
 

@@ -170,6 +170,7 @@ def _write_exam(
         brain_mask=writer.put(brain_mask_path(root, patient.id, day), patient.tissue.brain.astype(np.uint8)),
         steroid_mg=steroid_mg(draws, labels, voxel_ml),
         clinical_status=clinical_status(draws, core_ml, previous_core_ml),
+        surgery=day == BASELINE_DAY and patient.person.resection != "biopsy",
     )
 
 
