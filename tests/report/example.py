@@ -143,7 +143,33 @@ def matrix(score: str, level: float, generator: np.random.Generator) -> list[dic
     return rows
 
 
+LEVELS = {"ET": 0.5, "TC": 0.48, "WT": 0.75}
+
+
 def evolution_part(context: str, generator: np.random.Generator) -> dict[str, Any]:
+    return {
+        "context": context,
+        "patients": 120,
+        "rows": evolution_rows(generator),
+        "differences": evolution_differences(),
+        "matrix": [
+            {
+                "region": region,
+                "horizon": horizon,
+                "sites": list(SITES),
+                "rows": [
+                    *matrix("dice", level - 0.1 * number, generator),
+                    {"trained": "persistence", "dice": [round(level - 0.13 * number, 4)] * len(SITES)},
+                ],
+            }
+            for region, level in LEVELS.items()
+            for number, horizon in enumerate(HORIZONS)
+        ],
+        "arms": evolution_arms(),
+    }
+
+
+def evolution_rows(generator: np.random.Generator) -> list[dict[str, Any]]:
     ways = (
         ("persistence", "none", 0.0),
         ("volume_trend", "none", -0.02),
@@ -151,9 +177,8 @@ def evolution_part(context: str, generator: np.random.Generator) -> dict[str, An
         ("unet", "federated", 0.09),
         ("unet", "pooled", 0.1),
     )
-    levels = {"ET": 0.5, "TC": 0.48, "WT": 0.75}
     rows = []
-    for region, level in levels.items():
+    for region, level in LEVELS.items():
         for number, horizon in enumerate(HORIZONS):
             for method, trained, gain in ways:
                 dice = level - 0.11 * number + gain * (0.4 + number / 3) + generator.normal(0, 0.01)
@@ -172,53 +197,41 @@ def evolution_part(context: str, generator: np.random.Generator) -> dict[str, An
                         "volume_log_ratio": interval(0.1 + generator.normal(0, 0.1), 0.12),
                     }
                 )
-    gaps = {"persistence": 0.02, "local": 0.05, "pooled": -0.01}
-    return {
-        "context": context,
-        "patients": 120,
-        "rows": rows,
-        "differences": [
-            {
-                "between": f"federated - {other}",
-                "region": region,
-                "horizon": horizon,
-                "patients": 112 - 17 * number,
-                "dice": interval(gap + 0.03 * number * (other != "pooled"), 0.028),
-            }
-            for other, gap in gaps.items()
-            for region in levels
-            for number, horizon in enumerate(HORIZONS)
-        ],
-        "matrix": [
-            {
-                "region": region,
-                "horizon": horizon,
-                "sites": list(SITES),
-                "rows": [
-                    *matrix("dice", level - 0.1 * number, generator),
-                    {"trained": "persistence", "dice": [round(level - 0.13 * number, 4)] * len(SITES)},
-                ],
-            }
-            for region, level in levels.items()
-            for number, horizon in enumerate(HORIZONS)
-        ],
-        "arms": [
-            {
-                "arm": arm,
-                "delivered": support == "factual",
-                "support": support,
-                "region": region,
-                "horizon": horizon,
-                "patients": 40 - 6 * number,
-                "dice": interval(level + 0.05 - 0.09 * number - 0.04 * (support != "factual"), 0.05),
-                "persistence": interval(level - 0.13 * number, 0.05),
-            }
-            for arm in ARMS
-            for support in ("factual", SUPPORT[arm] if arm != "photon" else "in-support counterfactual")
-            for region, level in levels.items()
-            for number, horizon in enumerate(HORIZONS)
-        ],
-    }
+    return rows
+
+
+def evolution_differences() -> list[dict[str, Any]]:
+    return [
+        {
+            "between": f"federated - {other}",
+            "region": region,
+            "horizon": horizon,
+            "patients": 112 - 17 * number,
+            "dice": interval(gap + 0.03 * number * (other != "pooled"), 0.028),
+        }
+        for other, gap in {"persistence": 0.02, "local": 0.05, "pooled": -0.01}.items()
+        for region in LEVELS
+        for number, horizon in enumerate(HORIZONS)
+    ]
+
+
+def evolution_arms() -> list[dict[str, Any]]:
+    return [
+        {
+            "arm": arm,
+            "delivered": support == "factual",
+            "support": support,
+            "region": region,
+            "horizon": horizon,
+            "patients": 40 - 6 * number,
+            "dice": interval(level + 0.05 - 0.09 * number - 0.04 * (support != "factual"), 0.05),
+            "persistence": interval(level - 0.13 * number, 0.05),
+        }
+        for arm in ARMS
+        for support in ("factual", SUPPORT[arm] if arm != "photon" else "in-support counterfactual")
+        for region, level in LEVELS.items()
+        for number, horizon in enumerate(HORIZONS)
+    ]
 
 
 def trainings(generator: np.random.Generator) -> list[dict[str, Any]]:
