@@ -3,15 +3,16 @@
     flame trial trial && python benchmarks/rano_agreement.py trial
 
 Two kinds of mask are measured: the exact outline on thick slices that begin half a voxel off, which is what the ranges
-behind "indeterminate" stand for, and the outline that the site's reader drew, which adds the reader's own errors, for
-which no range is known. All are called by volume, RANO 2.0, images alone. The exact outline is that of the arm that was
-delivered; exams before radiotherapy do not count.
+behind "indeterminate" stand for, and the outline that the site's reader drew. Those are called twice, without and with
+the readers' spread as `Criteria.reader_spread`: the 10th to 90th percentile of drawn over exact volume in this trial.
+All are called by volume, RANO 2.0, images alone. The exact outline is that of the arm that was delivered; exams before
+radiotherapy do not count.
 """
 
 import argparse
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from flame.imaging.cube import resample
 from flame.learning.endpoint import IMAGING_ONLY, scan
 from flame.rano.criteria import assess
 from flame.rano.endpoints import FollowUp, disease_control
+from flame.rano.measure import volumes
+from flame.rano.presets import Criteria
 from flame.rano.readings import Call
 from flame.rano.series import read
 from flame.records.dataset import read_site
@@ -55,13 +58,23 @@ def on_thick_slices(outline: Volume) -> Volume:
     return Volume(resample(outline, grid, nearest=True), grid)
 
 
-def calls(patient: Patient, outlines: Sequence[Volume | None]) -> tuple[Call, ...]:
+def calls(patient: Patient, outlines: Sequence[Volume | None], criteria: Criteria = IMAGING_ONLY) -> tuple[Call, ...]:
     """Calls of a patient's exams with these outlines."""
     end = patient.courses[0].end_day
     spacing = next(one.grid.spacing_mm for one in outlines if one is not None)
     pairs = zip(patient.exams, outlines, strict=True)
     scans = [scan(exam, end, None if outline is None else outline.array) for exam, outline in pairs]
-    return assess([one.reading for one in read(scans, spacing, IMAGING_ONLY)], IMAGING_ONLY)
+    return assess([one.reading for one in read(scans, spacing, criteria)], criteria)
+
+
+def ratios(drawn: Sequence[Volume | None], exact: Sequence[Volume | None]) -> list[float]:
+    """Drawn over exact volume of enhancing tumour, where there is at least half a millilitre."""
+    found = []
+    for mine, true in zip(drawn, exact, strict=True):
+        if mine is not None and true is not None and mine is not true:
+            ours, theirs = (volumes(one.array, one.grid.spacing_mm).et.ml for one in (mine, true))
+            found += [ours / theirs] if theirs >= 0.5 else []
+    return found
 
 
 @dataclass
@@ -100,16 +113,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trial", type=Path)
     arguments = parser.parse_args()
-    thick, reader = Tally(), Tally()
-    for folder in find_sites([arguments.trial]):
-        for patient in read_site(folder).patients:
-            exact = exact_outlines(arguments.trial, folder.name, patient)
-            true = calls(patient, exact)
-            thick.add(calls(patient, [None if one is None else on_thick_slices(one) for one in exact]), true)
-            drawn = [None if exam.label_map is None else read_volume(exam.label_map) for exam in patient.exams]
-            reader.add(calls(patient, drawn), true)
+    sites = [
+        (folder.name, patient) for folder in find_sites([arguments.trial]) for patient in read_site(folder).patients
+    ]
+    exact = {patient.id: exact_outlines(arguments.trial, site, patient) for site, patient in sites}
+    drawn = {
+        patient.id: [None if exam.label_map is None else read_volume(exam.label_map) for exam in patient.exams]
+        for _, patient in sites
+    }
+    low, middle, high = np.quantile(
+        [one for name in drawn for one in ratios(drawn[name], exact[name])], [0.1, 0.5, 0.9]
+    )
+    print(f"drawn over exact volume: median {middle:.2f}, 10th to 90th percentile {low:.2f} to {high:.2f}")
+    thick, reader, known = Tally(), Tally(), Tally()
+    spread = replace(IMAGING_ONLY, reader_spread=float(high - low))
+    for _, patient in sites:
+        true = calls(patient, exact[patient.id])
+        thick.add(calls(patient, [None if one is None else on_thick_slices(one) for one in exact[patient.id]]), true)
+        reader.add(calls(patient, drawn[patient.id]), true)
+        known.add(calls(patient, drawn[patient.id], spread), true)
     thick.report(f"on slices of {THICK_MM[2]:g} mm")
     reader.report("drawn by the sites' readers")
+    known.report("drawn by the sites' readers, whose spread is known")
 
 
 if __name__ == "__main__":

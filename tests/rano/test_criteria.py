@@ -263,6 +263,24 @@ def test_a_volume_near_a_threshold_is_indeterminate() -> None:
     assert last(BASELINE, exam(182, 3.6)).indeterminate
 
 
+def test_a_readers_spread_makes_more_calls_indeterminate_and_changes_none() -> None:
+    """With a spread of 0.4 beside 0.053, 12.5 ml may be 10 to 15 ml, and the baseline's 10 ml 8 to 12."""
+    spread = replace(RANO_2, reader_spread=0.4)
+    exams = (BASELINE, exam(182, 12.5))
+    assert not last(*exams).indeterminate
+    assert last(*exams, criteria=spread).indeterminate
+    assert codes(*exams) == codes(*exams, criteria=spread)
+    assert not last(BASELINE, exam(182, 30.0), criteria=spread).indeterminate
+
+
+def test_what_rests_on_an_indeterminate_call_is_indeterminate() -> None:
+    doubtful = assess([BASELINE, exam(100, 14.1), exam(182, 12.0)])
+    assert [call.code for call in doubtful] == ["BL", "PD", "PD"]
+    assert [call.indeterminate for call in doubtful] == [False, True, True]
+    clear = assess([BASELINE, exam(100, 20.0), exam(182, 12.0)])
+    assert [call.indeterminate for call in clear] == [False, False, False]
+
+
 def test_readings_out_of_order_and_numbers_that_mean_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="order of time"):
         assess([exam(182, 1.0), BASELINE])

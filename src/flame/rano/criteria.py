@@ -65,7 +65,7 @@ def _doubtful(readings: Sequence[Reading], calls: Sequence[Call], criteria: Crit
 
 def _ends(reading: Reading, criteria: Criteria) -> tuple[Reading, Reading, Reading]:
     """A reading with the least and the most that its quantity may be, and with borderline lesions the other way."""
-    interval = reading.interval(criteria.quantity)
+    interval = reading.interval(criteria.quantity, criteria.reader_spread)
     low, high, otherwise = reading, reading, reading
     if interval is not None and interval[1] < interval[2]:
         ends: list[dict[str, Any]] = [{criteria.quantity: value} for value in interval[1:]]

@@ -4,6 +4,7 @@ The rules are those of RANO 2010 and 2.0 (Wen et al. 2010 and 2023) as far as th
 order, lengths in mm from the outer corner of the first voxel, so that ten voxels of 1 mm are 10 mm.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -154,13 +155,18 @@ class VolumeEstimate:
     The widths were measured on thick slices (`low_ml` to `high_ml` spans 37 % of a volume below 1 ml, 15 % below 5,
     5.3 % below 20, 2.8 % below 60, else 1.5 %) and are laid evenly around the volume. Below 0.05 ml, ten voxels of a
     thick slice, the range begins at zero: another grid may show nothing.
+
+    `reader_spread` is the range that outlines of other readers span, 10th to 90th percentile, as a share of the volume;
+    0 leaves readers out. The two are independent: their squares add.
     """
 
     ml: float
+    reader_spread: float = 0.0
 
     @property
     def _half_width_ml(self) -> float:
-        return 0.5 * self.ml * next(share for bound_ml, share in _SPREADS if self.ml < bound_ml)
+        share = next(share for bound_ml, share in _SPREADS if self.ml < bound_ml)
+        return 0.5 * self.ml * min(math.hypot(share, self.reader_spread), 2.0)
 
     @property
     def low_ml(self) -> float:

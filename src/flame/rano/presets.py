@@ -35,6 +35,8 @@ class Criteria:
         confirm_days: least time until an exam can confirm progression [days].
         hold_days: least time that a response has to hold [days]; 0 where it counts at once.
         new_lesions, non_target, t2, clinical, steroids: whether these take part.
+        reader_spread: range of volumes that outlines of other readers span, as a share; calls that it could change are
+            indeterminate. 0 counts resampling alone; measure it at the site.
         physiological_mg: steroid dose that counts as none [mg dexamethasone a day] (unverified).
     """
 
@@ -57,13 +59,14 @@ class Criteria:
     t2: bool = False
     clinical: bool = True
     steroids: bool = True
+    reader_spread: float = 0.0
     physiological_mg: float = 1.5
 
     def __post_init__(self) -> None:
-        if not (self.increase > 0 and 0 < self.decrease < 1 and self.floor >= 0):
+        if not (self.increase > 0 and 0 < self.decrease < 1 and self.floor >= 0 and self.reader_spread >= 0):
             raise ValueError(
-                f"{self.name}: increase must be > 0, decrease between 0 and 1, floor >= 0; got {self.increase}, "
-                f"{self.decrease}, {self.floor}"
+                f"{self.name}: increase must be > 0, decrease between 0 and 1, floor and reader_spread >= 0; got "
+                f"{self.increase}, {self.decrease}, {self.floor}, {self.reader_spread}"
             )
 
 

@@ -52,8 +52,8 @@ class Reading:
             if value is not None and not 0 <= value < math.inf:
                 raise ValueError(f"{name} is >= 0 or None, got {value} at horizon {self.horizon}")
 
-    def interval(self, quantity: Quantity) -> tuple[float, float, float] | None:
-        """A quantity with the range that resampling would give it: value, low, high; None if it is not known.
+    def interval(self, quantity: Quantity, reader_spread: float = 0.0) -> tuple[float, float, float] | None:
+        """A quantity with the range of `VolumeEstimate`: value, low, high; None if it is not known.
 
         That of a sum of products follows from the volume's: its logarithm spreads two thirds as wide.
         """
@@ -63,7 +63,7 @@ class Reading:
         ml = self.et_ml if quantity == "spd_mm2" else value
         if not ml:
             return value, value, value
-        estimate = VolumeEstimate(ml)
+        estimate = VolumeEstimate(ml, reader_spread)
         power = 2 / 3 if quantity == "spd_mm2" else 1.0
         return value, value * (estimate.low_ml / ml) ** power, value * (estimate.high_ml / ml) ** power
 

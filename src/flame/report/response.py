@@ -28,8 +28,8 @@ def response_section(parts: Sequence[Mapping[str, Any]]) -> Section:
     if not parts:
         return Section("response", title, [Paragraph("This comparison has no response task.", "missing")])
     opening = (
-        "A responder is a patient whose disease is under control at +182 days (RANO 2.0 by volume). Local means the mean "
-        "over the models that single sites trained alone, each tested at the other sites."
+        "A responder is a patient whose disease is under control at +182 days (RANO 2.0 by volume). Local means "
+        "the mean over the models that single sites trained alone, each tested at the other sites."
     )
     blocks: list[Block] = [Paragraph(opening), Paragraph(" ".join(METRICS[key] for key in _EXPLAINED), "note")]
     for part in parts:
