@@ -3,7 +3,7 @@
 import typer
 
 from flame import __version__
-from flame.cli import compare, data, predict, trial
+from flame.cli import compare, data, predict, rano, trial
 from flame.cli.border import guarded
 
 __all__ = ["app", "main"]
@@ -37,6 +37,7 @@ for name, command in (
     ("trial", trial.trial),
     ("check", data.check),
     ("predict", predict.predict),
+    ("rano", rano.rano),
 ):
     app.command(name)(guarded(command))
 

@@ -52,6 +52,7 @@ class Findings:
         measurement: lesions of enhancing tumour.
         lesions: the same lesions on their tracks.
         targets: places of the target lesions in `measurement.lesions`.
+        new: places of those that the baseline did not show, measurable or not.
     """
 
     reading: Reading
@@ -59,6 +60,7 @@ class Findings:
     measurement: Measurement | None = None
     lesions: ExamLesions | None = None
     targets: tuple[int, ...] = ()
+    new: tuple[int, ...] = ()
 
 
 def read(
@@ -131,7 +133,8 @@ def _found(exams: Sequence[_Exam], baseline: int | None, criteria: Criteria) -> 
         parts.see(one, place - at)
         if place >= at and one.measurement is not None:
             other_ml.append(sum(lesion.volume_ml for lesion, seen in one.sighted if parts.of[seen.track] == "other"))
-    targets = tuple(place for place, (_, seen) in enumerate(exam.sighted) if parts.of[seen.track] == "target")
+    played = [parts.of[seen.track] for _, seen in exam.sighted]
+    targets, new = (tuple(at for at, part in enumerate(played) if part == wanted) for wanted in ("target", "new"))
     measurable, new_lesion = exam.measurement.measurable, parts.new_lesion(exam, lambda one: one.measurable)
     otherwise = (_turned(exam.sighted), parts.new_lesion(exam, lambda one: one.measurable != one.borderline))
     reading = replace(
@@ -142,7 +145,7 @@ def _found(exams: Sequence[_Exam], baseline: int | None, criteria: Criteria) -> 
         otherwise=None if otherwise == (measurable, new_lesion) else otherwise,
         non_target_worse=criteria.quantity == "spd_mm2" and _has_grown(other_ml),
     )
-    return Findings(reading, exam.volumes, exam.measurement, exam.lesions, targets)
+    return Findings(reading, exam.volumes, exam.measurement, exam.lesions, targets, new)
 
 
 @dataclass(eq=False)

@@ -1,0 +1,135 @@
+"""`flame rano`: a site's patients by response criteria, as tables and pictures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from flame.rano.presets import Criteria
+    from flame.rano.wording import Language
+    from flame.records.patient import Patient
+    from flame.workers import Emit
+
+__all__ = ["rano"]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A patient, how to judge them, and where the files go."""
+
+    patient: "Patient"
+    criteria: "Criteria"
+    out: Path
+    language: "Language"
+
+
+def rano(
+    site: Annotated[Path, typer.Argument(help="A site's BIDS folder.")],
+    preset: Annotated[str, typer.Option(help="Criteria: rano_2, mrano_2017, rano_2010 or cfb_v2.")] = "rano_2",
+    patient: Annotated[str | None, typer.Option(help="The site's own id of one patient; all by default.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rano"),
+    language: Annotated[str, typer.Option(help="Of tables and pictures: en or fr.")] = "en",
+    processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
+) -> None:
+    """Measure and call every exam of a site's patients. Research use only."""
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from flame import workers
+    from flame.errors import DataError
+    from flame.evaluation.prediction import find_patient
+    from flame.records.dataset import read_site
+
+    criteria, words = _criteria(preset), _language(language)
+    found = read_site(site)
+    chosen = found.patients if patient is None else (find_patient(found, patient),)
+    orders = [_Order(one, criteria, out, words) for one in chosen]
+    console = Console()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("assessing", total=len(orders))
+        results = workers.run(_assess, orders, processes, lambda _: progress.advance(bar))
+    done = [one for one in results if isinstance(one, dict)]
+    left_out = [one for one in results if not isinstance(one, dict)]
+    if not done:
+        raise (
+            left_out[0]
+            if len(left_out) == 1
+            else DataError(
+                f"{found.name}: none of {len(left_out)} patients can be assessed; the first: {left_out[0].message}",
+                left_out[0].hint,
+            )
+        )
+    table = Table(*done[0], title=f"{found.name}, {criteria.name}")
+    for row in done:
+        table.add_row(*row.values())
+    console.print(table)
+    for error in left_out:
+        console.print(f"left out: {error.message}. {error.hint}", style="yellow", markup=False)
+    console.print(
+        f"{len(done)} patients assessed, {len(left_out)} left out: {out}\nResearch use only, not a medical device."
+    )
+
+
+def _assess(order: _Order, emit: "Emit") -> Any:
+    """Assess one patient and write four files; a row of the summary, or the error that the patient's data gave."""
+    from flame.errors import DataError
+    from flame.evaluation.assessment import assess_patient, course_facts, exam_rows
+    from flame.files import write_json
+    from flame.rano.wording import call_text
+    from flame.records.tables import write_table
+    from flame.report.diameters import diameters_picture
+    from flame.report.response_course import course_picture
+
+    try:
+        assessment = assess_patient(order.patient, order.criteria)
+    except DataError as error:
+        emit(order.patient.id)
+        return error
+    stem = order.out / f"sub-{order.patient.id}"
+    rows = [
+        {**row, "explanation": call_text(one.call, order.criteria, order.language)}
+        for row, one in zip(exam_rows(assessment), assessment.exams, strict=True)
+    ]
+    facts = course_facts(assessment)
+    write_table(stem.with_name(f"{stem.name}_rano.tsv"), list(rows[0]), rows)
+    course_picture(assessment, stem.with_name(f"{stem.name}_course.png"), order.language)
+    diameters_picture(assessment, stem.with_name(f"{stem.name}_diameters.png"), order.language)
+    write_json(stem.with_name(f"{stem.name}_rano.json"), facts)
+    emit(order.patient.id)
+    return _summary(facts)
+
+
+def _summary(facts: dict[str, Any]) -> dict[str, str]:
+    free, control = facts["progression_free_survival"], facts["endpoints"]["disease_control"]
+    return {
+        "patient": facts["patient"],
+        "arm": facts["course"]["arm"],
+        "calls": " ".join(exam["call"] + ("?" if exam["indeterminate"] else "") for exam in facts["exams"]),
+        "best": facts["best_response"] or "unknown",
+        "progression-free days": "unknown" if free is None else f"{free['days']}{'' if free['event'] else '+'}",
+        "disease control at 6 months": {True: "yes", False: "no", None: "unknown"}[control],
+    }
+
+
+def _criteria(name: str) -> "Criteria":
+    from flame.errors import ConfigError
+    from flame.rano.presets import PRESETS
+
+    if name not in PRESETS:
+        raise ConfigError(f"--preset: there are no criteria {name!r}", f"Choose from {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def _language(name: str) -> "Language":
+    from typing import get_args
+
+    from flame.errors import ConfigError
+    from flame.rano.wording import Language
+
+    for language in get_args(Language):
+        if language == name:
+            return language  # type: ignore[no-any-return]
+    raise ConfigError(f"--language: {name!r} is not spoken here", f"Choose from {', '.join(get_args(Language))}.")
