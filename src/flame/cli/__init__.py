@@ -3,7 +3,7 @@
 import typer
 
 from flame import __version__
-from flame.cli import compare, data, predict, rano, trial
+from flame.cli import compare, data, predict, rano, site, trial
 from flame.cli.border import guarded
 
 __all__ = ["app", "main"]
@@ -38,8 +38,13 @@ for name, command in (
     ("check", data.check),
     ("predict", predict.predict),
     ("rano", rano.rano),
+    ("verify", site.verify),
 ):
     app.command(name)(guarded(command))
+
+at_site = typer.Typer(help="What a hospital keeps and decides.", no_args_is_help=True)
+at_site.command("ledger")(guarded(site.ledger))
+app.add_typer(at_site, name="site")
 
 
 def main() -> None:

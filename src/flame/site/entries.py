@@ -1,0 +1,143 @@
+"""What a ledger holds: one kind of entry for each thing that can enter or leave, or be decided.
+
+An entry names jobs, arrays and people who decide; never a patient.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from flame.settings import Settings
+
+__all__ = [
+    "Approved",
+    "Declined",
+    "Entry",
+    "Event",
+    "Offered",
+    "Opened",
+    "Received",
+    "Sent",
+    "SentArray",
+    "Withdrawn",
+    "canonical",
+    "digest",
+]
+
+Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Opened(Settings):
+    """The ledger's first entry: whose it is, and the key that signs it."""
+
+    event: Literal["opened"] = "opened"
+    owner: Name
+    public_key: Hash
+
+
+class Offered(Settings):
+    """A job arrived; nothing is done for it yet."""
+
+    event: Literal["offered"] = "offered"
+    job: Hash
+    task: Name
+    peer: Name
+
+
+class Approved(Settings):
+    """A person allowed a job."""
+
+    event: Literal["approved"] = "approved"
+    job: Hash
+    by: Name
+
+
+class Declined(Settings):
+    """A person, or the site's policy, forbade a job."""
+
+    event: Literal["declined"] = "declined"
+    job: Hash
+    by: Name
+    reason: Name
+
+
+class Withdrawn(Settings):
+    """A person took back what was approved, from the next round on."""
+
+    event: Literal["withdrawn"] = "withdrawn"
+    job: Hash
+    by: Name
+
+
+class Received(Settings):
+    """A message came in: a model at a site, an update at the coordinator.
+
+    `peer_count` and `peer_head` are how many entries the sender's ledger had then, and the hash of its last: whoever
+    holds them notices if the sender's ledger is cut short later.
+    """
+
+    event: Literal["received"] = "received"
+    job: Hash
+    round: int = Field(ge=0)
+    peer: Name
+    digest: Hash
+    bytes: int = Field(ge=0)
+    peer_count: int | None = Field(None, ge=1)
+    peer_head: Hash | None = None
+
+
+class SentArray(Settings):
+    """One array of a message, without its values."""
+
+    name: Name
+    shape: tuple[int, ...]
+    norm: float = Field(ge=0, allow_inf_nan=False)
+
+
+class Sent(Settings):
+    """A message left: what was in it, its size and hash; `noise` is the standard deviation of what was added to it."""
+
+    event: Literal["sent"] = "sent"
+    job: Hash
+    round: int = Field(ge=0)
+    peer: Name
+    digest: Hash
+    bytes: int = Field(ge=0)
+    samples: int | None = Field(None, ge=0)
+    arrays: tuple[SentArray, ...]
+    noise: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
+Event = Opened | Offered | Approved | Declined | Withdrawn | Received | Sent
+
+
+class Entry(Settings):
+    """A numbered, dated event that names the hash of the entry before it, and is signed."""
+
+    number: int = Field(ge=0)
+    at: datetime
+    what: Annotated[Event, Field(discriminator="event")]
+    previous: Hash
+    signature: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{128})?$")] = ""
+
+    def signed_bytes(self) -> bytes:
+        """What the signature stands for: all but itself."""
+        return canonical(self.model_dump(mode="json", exclude={"signature"}))
+
+    def line(self) -> bytes:
+        """The entry as it stands in the file, without the end of the line."""
+        return canonical(self.model_dump(mode="json"))
+
+
+def canonical(content: Any) -> bytes:
+    """JSON of one form only: sorted names, no spaces, UTF-8."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
