@@ -254,6 +254,75 @@ def test_the_volumetric_convention_of_cfb_compares_with_the_exam_before_radiothe
     assert codes(before, exam(70, 5.0, **blank), exam(120, 9.0, **blank), criteria=CFB_V2)[-1] == "SD"
 
 
+def test_the_convention_of_cfb_takes_the_last_exam_before_and_forgets_progression_and_surgery() -> None:
+    blank = dict.fromkeys(QUIET) | {"measurable": True}
+
+    def called(*exams: tuple[int, float], **also: Any) -> list[str]:
+        return codes(*(exam(day, ml, **(blank | also)) for day, ml in exams), criteria=CFB_V2)
+
+    assert called((-45, 10.0), (70, 15.0), (120, 3.0)) == ["BL", "PD", "PR"]
+    assert called((-60, 10.0), (-49, 15.0), (70, 15.0)) == ["BL", "BL", "SD"]
+    assert called((-45, 10.0), (70, 3.0), (120, 3.0), surgery=True) == ["BL", "PR", "PR"]
+    assert called((70, 3.0)) == ["NE"]
+
+
+def test_in_2010_growth_counts_from_the_first_exam_after_radiotherapy() -> None:
+    """Wen 2010, table 2: an exam before radiotherapy is no reference."""
+    assert codes(exam(-45, 5.0), exam(28, 10.0), exam(182, 10.0), criteria=RANO_2010) == ["NE", "BL", "SD"]
+
+
+@pytest.mark.parametrize(("name", "bad"), [("clinical_worse", True), ("new_lesion", "in_field")])
+def test_what_is_not_known_again_refutes_nothing(name: str, bad: Any) -> None:
+    early, later = exam(70, 10.0, **{name: bad}), exam(100, 10.0, **{name: None})
+    call = assess([BASELINE, early, later])[-1]
+    assert (call.status, rules(call)) == ("NE", ["confirmation_unknown"])
+    assert call.unknowns == (name,)
+
+
+def test_early_growth_that_is_gone_before_it_could_be_confirmed_is_not_dated_back_to() -> None:
+    found = assess([BASELINE, exam(70, 15.0), exam(90, 10.0), exam(200, 15.0)])
+    assert [call.code for call in found] == ["BL", "P-PD", "SD", "PD"]
+    assert found[-1].since == 200
+
+
+def test_an_exam_in_the_window_undoes_no_progression() -> None:
+    found = assess([exam(10, 10.0), exam(18, 10.0, new_lesion="out_field"), exam(28, 12.0), exam(182, 12.0)])
+    assert [call.code for call in found] == ["BL", "PD", "PD", "PD"]
+
+
+def test_an_exam_of_preliminary_progression_is_no_nadir() -> None:
+    """Progression by the clinic alone, with the smallest volume of all."""
+    found = assess([BASELINE, exam(70, 5.0, clinical_worse=True), exam(100, 9.0), exam(182, 9.0)])
+    assert [call.code for call in found] == ["BL", "P-PD", "SD", "SD"]
+    assert found[-1].nadir == 100
+
+
+def test_pseudoprogression_is_where_growth_begins_again_if_it_has_to_grow_further() -> None:
+    exams = (BASELINE, exam(70, 15.0), exam(98, 16.0), exam(182, 16.0), exam(240, 23.0))
+    assert codes(*exams, criteria=MRANO_2017) == ["BL", "P-PD", "SD", "SD", "PD"]
+
+
+def test_where_products_are_compared_a_target_that_was_gone_has_to_be_measurable_itself() -> None:
+    gone, speck = exam(120, 0.0, target_measurable=False), exam(182, 0.3, target_measurable=False)
+    assert last(BASELINE, gone, speck, criteria=RANO_2010).status != "PD"
+    back = exam(182, 0.3, target_measurable=True)
+    assert last(BASELINE, gone, back, criteria=RANO_2010).status == "PD"
+
+
+def test_unknown_steroids_are_told_at_stable_disease_and_do_not_break_a_response() -> None:
+    assert last(BASELINE, exam(182, 10.0, steroid_mg=None)).unknowns == ("steroid_mg",)
+    assert last(exam(28, 10.0, steroid_mg=None), exam(182, 10.0, steroid_mg=16.0)).unknowns == ("steroid_mg",)
+    held = assess([BASELINE, exam(150, 3.0), exam(165, 3.0, steroid_mg=None), exam(190, 3.0)])
+    assert [call.code for call in held] == ["BL", "P-PR", "SD", "C-PR"]
+    assert held[2].could_be == "PR"
+    assert held[3].since == 150
+
+
+def test_in_2010_an_early_exam_that_cannot_be_read_is_not_stable() -> None:
+    call = last(BASELINE, exam(70, None, clinical_worse=True), criteria=RANO_2010)
+    assert (call.status, rules(call)) == ("NE", ["early_growth", "quantity_unknown"])
+
+
 def test_a_volume_near_a_threshold_is_indeterminate() -> None:
     """Between 5 and 20 ml volumes spread by 5.3 %: 40 % more than 10 ml may be 33 to 48 %."""
     assert not last(BASELINE, exam(182, 12.5)).indeterminate
@@ -304,6 +373,8 @@ def series(draw: st.DrawFn) -> list[Reading]:
             tc_ml=draw(volumes),
             spd_mm2=draw(volumes),
             measurable=draw(maybe),
+            target_measurable=draw(maybe),
+            otherwise=draw(st.sampled_from([None, (True, "none"), (False, "in_field")])),
             new_lesion=draw(st.sampled_from([None, "none", "in_field", "out_field", "side_unknown"])),
             non_target_worse=draw(maybe),
             t2_worse=draw(maybe),
@@ -331,4 +402,4 @@ def test_whatever_comes_each_exam_is_called_by_itself_and_those_before(readings:
             assert call.baseline is not None
             assert by_horizon[call.baseline].measurable is True
         if call.status == "SD":
-            assert getattr(reading, criteria.quantity) is not None or "early_growth" in rules(call)
+            assert getattr(reading, criteria.quantity) is not None

@@ -150,6 +150,27 @@ def test_days_may_count_from_the_baseline_exam() -> None:
     assert decided("progression_free_120", followed((-50, 10.0))) is None
 
 
+def test_surgery_leaves_early_growth_open_for_good() -> None:
+    exams = ((28, 10.0), (70, 20.0), (120, 4.0), (182, 4.0))
+    quiet = {"measurable": True, "new_lesion": "none", "non_target_worse": False, "clinical_worse": False}
+    readings = [Reading(day, et_ml=ml, steroid_mg=0.0, surgery=day == 120, **quiet) for day, ml in exams]
+    operated = FollowUp(assess(readings))
+    assert disease_control(operated) is decided("pfs_6", operated) is None
+    assert progression_free_survival(operated) == Duration(28, event=False)
+    waiting = followed((28, 10.0), (80, 20.0), death=300)
+    assert decided("pfs_6", waiting) is None
+
+
+def test_a_response_that_unknown_steroids_stand_against_is_not_denied() -> None:
+    unknown = followed((28, 10.0), (91, 0.0), (182, 0.0), steroid_mg=None)
+    assert objective_response(unknown) is decided("four_classes", unknown) is None
+    assert disease_control(unknown) is True
+
+
+def test_what_comes_after_progression_is_no_best_response() -> None:
+    assert best_response(followed((28, 10.0), (120, 20.0), (240, 1.0), (300, 1.0))) == "PD"
+
+
 def test_survival() -> None:
     assert overall_survival(followed((28, 10.0), contact=400)) == Duration(400, event=False)
     assert overall_survival(followed((28, 10.0))) == Duration(28, event=False)

@@ -102,6 +102,12 @@ def test_a_lesion_that_was_there_before_the_baseline_is_not_new_when_it_returns(
     assert [one.new_lesion for one in found] == ["none", "none", "none"]
 
 
+def test_a_lesion_that_was_removed_is_new_when_it_returns() -> None:
+    both, left = labels(LARGE, AWAY), labels(LARGE)
+    scans = [Scan(28, both), Scan(90, left, surgery=True), Scan(160, both)]
+    assert [one.reading.new_lesion for one in read(scans, SPACING)] == ["none", "none", "side_unknown"]
+
+
 def test_growth_of_what_is_no_target_is_told_where_diameters_count() -> None:
     grown = (40, 54, 2, 23)  # 1.6 to 2.4 ml, + 50 %
     by_diameters = readings(labels(LARGE, SMALL), labels(LARGE, grown), criteria=BY_DIAMETERS)

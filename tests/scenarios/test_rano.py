@@ -56,6 +56,9 @@ def test_a_site_gets_a_table_a_record_and_two_pictures_per_patient(site: Path, t
                     spd_mm2=float(row["spd_mm2"]),
                     et_ml=float(row["et_ml"]),
                     measurable=row["measurable"] == "yes",
+                    target_measurable=any(
+                        lesion["target"] and lesion["measurable"] for lesion in facts["exams"][len(readings)]["lesions"]
+                    ),
                     new_lesion=row["new_lesion"],
                     non_target_worse=row["non_target_worse"] == "yes",
                     clinical_worse=exam.clinical_status == "worse",
@@ -83,7 +86,7 @@ def test_a_patient_who_cannot_be_assessed_is_left_out_and_named(site: Path, tmp_
     done = flame("rano", site, "--out", tmp_path / "rano")
     assert done.returncode == 0, done.stderr
     assert "1 left out" in done.stdout
-    assert "another grid" in " ".join(done.stdout.split())
+    assert "another grid" in " ".join(done.stderr.split())
     names = {path.name.split("_")[0] for path in (tmp_path / "rano").iterdir()}
     assert f"sub-{first.id}" in names
     assert f"sub-{second.id}" not in names
@@ -99,6 +102,7 @@ def test_a_patient_who_cannot_be_assessed_is_left_out_and_named(site: Path, tmp_
         (("--preset", "recist"), "no criteria 'recist'"),
         (("--language", "de"), "'de' is not spoken"),
         (("--patient", "nobody"), "no patient 'nobody'"),
+        (("--out", __file__), "is a file"),
     ],
 )
 def test_what_does_not_exist_is_refused(site: Path, tmp_path: Path, arguments: tuple[str, str], says: str) -> None:

@@ -39,7 +39,7 @@ def rano(
     from rich.table import Table
 
     from flame import workers
-    from flame.errors import DataError
+    from flame.errors import ConfigError, DataError
     from flame.evaluation.prediction import find_patient
     from flame.records.dataset import read_site
 
@@ -47,6 +47,10 @@ def rano(
     found = read_site(site)
     chosen = found.patients if patient is None else (find_patient(found, patient),)
     orders = [_Order(one, criteria, out, words) for one in chosen]
+    if not orders:
+        raise DataError(f"{found.name} has no patients", "Look into participants.tsv.")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out: {out} is a file", "Name a folder.")
     console = Console()
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("assessing", total=len(orders))
@@ -67,9 +71,10 @@ def rano(
         table.add_row(*row.values())
     console.print(table)
     for error in left_out:
-        console.print(f"left out: {error.message}. {error.hint}", style="yellow", markup=False)
-    console.print(
-        f"{len(done)} patients assessed, {len(left_out)} left out: {out}\nResearch use only, not a medical device."
+        Console(stderr=True).print(f"left out: {error.message}. {error.hint}", style="yellow", markup=False)
+    noun = "patient" if len(done) == 1 else "patients"
+    typer.echo(
+        f"{len(done)} {noun} assessed, {len(left_out)} left out: {out}\nResearch use only, not a medical device."
     )
 
 

@@ -21,6 +21,7 @@ from flame.rano.endpoints import (
     time_to_progression,
 )
 from flame.rano.lesions import high_dose_region
+from flame.rano.measure import VolumeEstimate
 from flame.rano.presets import Criteria
 from flame.rano.readings import Call
 from flame.rano.series import Findings, read
@@ -73,14 +74,17 @@ def assess_patient(patient: Patient, criteria: Criteria) -> PatientAssessment:
     course = patient.courses[0]
     label_maps, grid = aligned_label_maps(patient)
     scans = [scan(exam, course.end_day, found) for exam, found in zip(patient.exams, label_maps, strict=True)]
-    findings = read(scans, grid.spacing_mm, criteria, high_dose=_high_dose(patient, course, grid))
+    try:
+        findings = read(scans, grid.spacing_mm, criteria, high_dose=_high_dose(patient, course, grid))
+    except ValueError as error:
+        raise DataError(f"Patient {patient.id}: {error}", "Correct the value in the site's tables.") from error
     calls = assess([one.reading for one in findings], criteria)
     exams = zip(patient.exams, label_maps, findings, calls, strict=True)
     return PatientAssessment(patient, course, criteria, grid, tuple(AssessedExam(*parts) for parts in exams))
 
 
 def _high_dose(patient: Patient, course: Course, grid: Grid) -> NDArray[np.bool_] | None:
-    path = course.dose_rbe or course.dose
+    path = course.prescribed_dose
     return None if path is None else high_dose_region(on_grid(patient, path, grid).array, course.prescription_gy)
 
 
@@ -88,7 +92,7 @@ def exam_rows(assessment: PatientAssessment) -> list[dict[str, Any]]:
     """One row per exam for a table; volumes in ml, lengths in mm, shares of the reference, None where not known."""
     rows = []
     for one in assessment.exams:
-        call, reading, volumes = one.call, one.findings.reading, one.findings.volumes
+        call, reading = one.call, one.findings.reading
         row: dict[str, Any] = {
             "day": one.exam.day,
             "horizon": call.horizon,
@@ -96,11 +100,9 @@ def exam_rows(assessment: PatientAssessment) -> list[dict[str, Any]]:
             "since": call.since,
             "indeterminate": call.indeterminate,
         }
-        for name in ("et", "tc", "wt", "rc"):
-            estimate = None if volumes is None else getattr(volumes, name)
-            row[f"{name}_ml"] = None if estimate is None else round(estimate.ml, 3)
-            row[f"{name}_low_ml"] = None if estimate is None else round(estimate.low_ml, 3)
-            row[f"{name}_high_ml"] = None if estimate is None else round(estimate.high_ml, 3)
+        for name, spread in _volumes(one.findings, assessment.criteria).items():
+            value, low, high = (None, None, None) if spread is None else (round(ml, 3) for ml in spread)
+            row |= {f"{name}_ml": value, f"{name}_low_ml": low, f"{name}_high_ml": high}
         row |= {
             "spd_mm2": None if reading.spd_mm2 is None else round(reading.spd_mm2, 1),
             "measurable": reading.measurable,
@@ -117,6 +119,16 @@ def exam_rows(assessment: PatientAssessment) -> list[dict[str, Any]]:
         }
         rows.append(row)
     return rows
+
+
+def _volumes(findings: Findings, criteria: Criteria) -> dict[str, tuple[float, float, float] | None]:
+    """Volumes with their ranges [ml]; of enhancing tumour and core those that are compared."""
+    reading, spread = findings.reading, criteria.reader_spread
+    found = {"et": reading.interval("et_ml", spread), "tc": reading.interval("tc_ml", spread)}
+    for name in ("wt", "rc"):
+        one = None if findings.volumes is None else VolumeEstimate(getattr(findings.volumes, name).ml, spread)
+        found[name] = None if one is None else (one.ml, one.low_ml, one.high_ml)
+    return found
 
 
 def course_facts(assessment: PatientAssessment) -> dict[str, Any]:

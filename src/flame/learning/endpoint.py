@@ -26,7 +26,7 @@ def is_responder(patient: PreparedPatient, course: PreparedCourse) -> bool | Non
     end = course.course.end_day
     scans = [scan(exam.exam, end, exam.label_map) for exam in patient.exams]
     high_dose = None
-    if course.dose_rbe_gy.any():
+    if course.course.prescribed_dose is not None:
         high_dose = high_dose_region(course.dose_rbe_gy, course.course.prescription_gy)
     findings = read(scans, patient.grid.spacing_mm, IMAGING_ONLY, high_dose=high_dose)
     calls = assess([one.reading for one in findings], IMAGING_ONLY)

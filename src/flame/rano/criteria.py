@@ -83,10 +83,11 @@ def _changed(readings: Sequence[Reading], calls: Sequence[Call], criteria: Crite
 
 @dataclass(frozen=True)
 class _Pending:
-    """A preliminary progression that a later exam decides on; `nadir` is what it was compared with."""
+    """A preliminary progression that a later exam decides on: what it was compared with, and what was there."""
 
     exam: Reading
     nadir: Reading
+    rules: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class _Course:
 
 
 def _judged(reading: Reading, course: _Course, criteria: Criteria) -> tuple[Call, _Course]:
-    if reading.surgery:
+    if reading.surgery and criteria.resets:
         course = _Course(operated=reading.horizon >= 0)
     baseline = _baseline(reading, course, criteria)
     if baseline is not None:
@@ -122,15 +123,17 @@ def _judged(reading: Reading, course: _Course, criteria: Criteria) -> tuple[Call
         return replace(call, status="PD", since=course.progressed, reasons=(Reason("after_progression"),)), course
     refuted = None
     if course.pending is not None and reading.horizon >= course.pending.exam.horizon + criteria.confirm_days:
-        verdict = _confirmed(reading, course.pending, criteria)
+        verdict, missing = _confirmed(reading, course.pending, criteria)
         if verdict is None:
-            return replace(call, reasons=(Reason("confirmation_unknown"),), unknowns=(criteria.quantity,)), course
+            return replace(call, reasons=(Reason("confirmation_unknown"),), unknowns=missing), course
         since = course.pending.exam.horizon
         if verdict:
             reasons = (Reason("progression_confirmed", since), *_true(_evidence(reading, nadir, criteria)))
             confirmed = replace(call, status="PD", stage="confirmed", since=since, reasons=reasons)
             return confirmed, replace(course, pending=None, progressed=since)
         refuted, course = Reason("pseudoprogression", since), replace(course, pending=None)
+        if criteria.confirmation == "further_increase":
+            course = replace(course, values=())  # what was accepted as pseudoprogression is where growth begins again
     call, course = _evaluated(call, reading, course, nadir, criteria, refuted)
     return (replace(call, reasons=(refuted, *call.reasons)) if refuted else call), course
 
@@ -141,12 +144,14 @@ def _baseline(reading: Reading, course: _Course, criteria: Criteria) -> tuple[Ca
     after = criteria.baseline == "post_rt"
     preferred = first <= reading.horizon <= last
     known = reading.interval(criteria.quantity) is not None
-    if course.baseline is not None and not (course.provisional and preferred and known):
+    undecided = course.progressed is None and course.pending is None
+    replaces = known and (course.provisional and preferred and undecided if after else reading.horizon < 0)
+    if course.baseline is not None and not replaces:
         return None
     call = Call(reading.horizon, "NE", reading.horizon)
     if after and reading.horizon < 0:
         return replace(call, reasons=(Reason("before_baseline"),)), course
-    if not known:
+    if not known or (not after and reading.horizon >= 0):
         return replace(call, reasons=(Reason("no_baseline"),), unknowns=(criteria.quantity,)), course
     rule = "baseline" if preferred or not after else "baseline_outside_window"
     rule = "baseline_after_surgery" if course.operated else rule
@@ -217,7 +222,8 @@ def _grown(reading: Reading, reference: Reading, criteria: Criteria) -> Answer:
         return None
     then = _value(reference, criteria)
     if then == 0:
-        return False if now[0] == 0 else reading.measurable
+        target = reading.target_measurable if criteria.quantity == "spd_mm2" else None
+        return False if now[0] == 0 else (reading.measurable if target is None else target)
     return _exceeds(now[0], then, criteria)
 
 
@@ -225,15 +231,23 @@ def _exceeds(now: float, then: float, criteria: Criteria) -> bool:
     return now - then >= (1 - _ROUNDING) * max(criteria.increase * then, criteria.floor)
 
 
-def _confirmed(reading: Reading, pending: _Pending, criteria: Criteria) -> Answer:
-    """Whether an exam confirms a preliminary progression."""
+def _confirmed(reading: Reading, pending: _Pending, criteria: Criteria) -> tuple[Answer, tuple[str, ...]]:
+    """Whether an exam confirms a preliminary progression, and what is missing where that can't be told."""
     reference = pending.nadir if criteria.confirmation == "still_above" else pending.exam
     if reference.interval(criteria.quantity) is None:
         reference = pending.nadir
-    answers = [answer for _, answer in _evidence(reading, reference, criteria)]
-    if True in answers:
-        return True
-    return None if answers[0] is None else False
+    evidence = _evidence(reading, reference, criteria)
+    if _true(evidence):
+        return True, ()
+    asked = tuple(one for one in evidence if one is evidence[0] or _kind(one[0]) in pending.rules)
+    missing = _unknown(asked, criteria)
+    return (None if missing else False), missing
+
+
+def _kind(reason: Reason) -> str:
+    """The rule, whichever of its forms a reason has."""
+    same = {"reappeared": "growth", "new_lesion_out_of_field": "new_lesion"}
+    return same.get(reason.rule, reason.rule)
 
 
 def _evaluated(
@@ -248,6 +262,8 @@ def _evaluated(
         return _progressive(replace(call, reasons=reasons), reading, course, nadir, criteria)
     if reading.interval(criteria.quantity) is None:
         return replace(call, reasons=(Reason("quantity_unknown"),)), course
+    if course.pending is not None and not _confirmed(reading, course.pending, criteria)[1]:
+        course = replace(course, pending=None)  # gone before it could be confirmed
     return _responsive(call, reading, replace(course, values=(*course.values, reading)), criteria)
 
 
@@ -258,15 +274,20 @@ def _progressive(
     early = criteria.early_until is not None and reading.horizon <= criteria.early_until and not outside
     ended = replace(course, cr_since=None, pr_since=None, steroid_rise=None)
     if early and criteria.early == "not_counted":
-        known = reading.interval(criteria.quantity) is not None
-        kept = replace(ended, values=(*course.values, reading)) if known else ended
+        if reading.interval(criteria.quantity) is None:
+            return replace(call, reasons=(Reason("early_growth"), Reason("quantity_unknown"))), ended
+        kept = replace(ended, values=(*course.values, reading))
         return replace(call, status="SD", reasons=(Reason("early_growth"), *call.reasons)), kept
     if early:
-        pending = course.pending or _Pending(reading, nadir)
+        rules = frozenset(_kind(reason) for reason in call.reasons)
+        pending = course.pending or _Pending(reading, nadir, rules)
         return replace(call, status="PD", stage="preliminary"), replace(ended, pending=pending)
     clinical = any(reason.rule == "clinical_worse" for reason in call.reasons)
     since = course.steroid_rise if clinical and course.steroid_rise is not None else reading.horizon
-    return replace(call, status="PD", since=since), replace(ended, pending=None, progressed=since)
+    call = replace(call, status="PD", since=since)
+    if not criteria.latches:
+        return call, ended
+    return call, replace(ended, pending=None, progressed=since)
 
 
 def _responsive(call: Call, reading: Reading, course: _Course, criteria: Criteria) -> tuple[Call, _Course]:
@@ -274,18 +295,22 @@ def _responsive(call: Call, reading: Reading, course: _Course, criteria: Criteri
     assert course.baseline is not None
     granted = _reached(_value(reading, criteria), _value(course.baseline, criteria), reading, criteria)
     reasons: tuple[Reason, ...] = ()
-    unknowns = call.unknowns
+    unknowns, could_be = call.unknowns, None
     while granted is not None:
         gates = tuple(_gates(granted, reading, course.baseline, criteria))
         if all(answer for _, answer in gates):
             break
+        if could_be is None and all(answer is not False for _, answer in gates):
+            could_be = granted
         reasons += tuple(Reason(f"no_{granted.lower()}_{name}") for name, answer in gates if answer is False)
         unknowns += tuple(name for name, answer in gates if answer is None and name not in unknowns)
         granted = "PR" if granted == "CR" else None
-    cr = (course.cr_since if course.cr_since is not None else reading.horizon) if granted == "CR" else None
-    pr = (course.pr_since if course.pr_since is not None else reading.horizon) if granted else None
+    cr = course.cr_since if granted == "CR" or could_be == "CR" else None
+    pr = course.pr_since if granted or could_be else None
+    cr = reading.horizon if granted == "CR" and cr is None else cr
+    pr = reading.horizon if granted and pr is None else pr
     course = replace(course, cr_since=cr, pr_since=pr)
-    call = replace(call, reasons=reasons, unknowns=unknowns)
+    call = replace(call, reasons=reasons, unknowns=unknowns, could_be=could_be)
     if granted is None:
         return _stable(call, reading, course, criteria)
     since = cr if granted == "CR" else pr
@@ -306,6 +331,8 @@ def _stable(call: Call, reading: Reading, course: _Course, criteria: Criteria) -
     """Stable disease, unless more steroids may be what keeps it stable: that is neither stable nor progressive."""
     assert course.baseline is not None
     before, now = course.baseline.steroid_mg, reading.steroid_mg
+    if criteria.steroids and (now is None or (before is None and now > criteria.physiological_mg)):
+        call = replace(call, unknowns=tuple(dict.fromkeys((*call.unknowns, "steroid_mg"))))
     if criteria.steroids and before is not None and now is not None and now > max(before, criteria.physiological_mg):
         rise = course.steroid_rise if course.steroid_rise is not None else reading.horizon
         call = replace(call, reasons=(*call.reasons, Reason("steroids_increased", now)))

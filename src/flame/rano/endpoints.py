@@ -70,6 +70,8 @@ def status_at(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> Status | None:
         return "PD"
     if answer is None or answer.status in ("NE", "BL") or _is_open(follow_up.calls, last):
         return None
+    if answer.could_be is not None:
+        return None
     if answer.status in ("CR", "PR"):
         return _held(answer, follow_up.calls)
     return "SD"
@@ -88,14 +90,20 @@ def _progression(calls: Sequence[Call]) -> int | None:
 
 def _is_open(calls: Sequence[Call], last: int) -> bool:
     """Whether a preliminary progression up to `last` was neither confirmed nor refuted by a later exam."""
-    waiting = False
+    return (opened := _opened(calls)) is not None and opened <= last
+
+
+def _opened(calls: Sequence[Call]) -> int | None:
+    """The horizon of the preliminary progression that is not decided at the end; surgery leaves it so for good."""
+    opened = None
     for call in calls:
-        preliminary = call.status == "PD" and call.stage == "preliminary"
-        if preliminary and call.horizon <= last:
-            waiting = True
-        elif waiting and not preliminary and call.status != "NE":
-            waiting = False
-    return waiting
+        if call.status == "PD" and call.stage == "preliminary":
+            opened = call.horizon if opened is None else opened
+        elif call.status == "BL" and opened is not None:
+            return opened
+        elif call.status not in ("NE", "BL"):
+            opened = None
+    return opened
 
 
 def _held(answer: Call, calls: Sequence[Call]) -> Status | None:
@@ -125,8 +133,9 @@ def disease_control(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | No
     if status is not None:
         return status != "PD"
     answer = _answering(follow_up.calls, at_day)
-    responds = answer is not None and answer.status in ("CR", "PR") and not _is_open(follow_up.calls, answer.horizon)
-    return True if responds else None
+    if answer is None or _is_open(follow_up.calls, answer.horizon):
+        return None
+    return True if answer.status in ("CR", "PR") or answer.could_be is not None else None
 
 
 def objective_response(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | None:
@@ -144,12 +153,15 @@ def three_classes(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> str | None:
 def progression_free(follow_up: FollowUp, at_day: int = HALF_A_YEAR) -> bool | None:
     """Whether the patient is alive and free of progression at a day, by time to event: a patient whose exams end
     before that day is not known (progression-free survival at 6 months, PFS-6, for day 182)."""
+    if _is_open(follow_up.calls, at_day):
+        return None
     return _survives(progression_free_survival(follow_up), at_day)
 
 
 def progression_free_from_baseline(follow_up: FollowUp, days: int) -> bool | None:
     """Whether there was no progression within some days of the baseline exam, the landmark."""
-    landmark = next((call.horizon for call in follow_up.calls if call.status == "BL"), None)
+    judged = (call.baseline for call in follow_up.calls if call.status not in ("NE", "BL"))
+    landmark = next(judged, next((call.horizon for call in reversed(follow_up.calls) if call.status == "BL"), None))
     found = time_to_progression(follow_up)
     if landmark is None or found is None:
         return None
@@ -203,7 +215,9 @@ def time_to_progression(follow_up: FollowUp) -> Duration | None:
 
 
 def _censored(follow_up: FollowUp) -> Duration | None:
-    free = [call.horizon for call in follow_up.calls if call.status not in ("NE", "PD")]
+    opened = _opened(follow_up.calls)
+    known = [call for call in follow_up.calls if opened is None or call.horizon < opened]
+    free = [call.horizon for call in known if call.status not in ("NE", "PD")]
     return Duration(max(free), event=False) if free else None
 
 
@@ -228,6 +242,8 @@ def best_response(follow_up: FollowUp) -> Status | None:
             found.add("SD" if waits else call.status)
         elif call.status == "SD" or (call.status == "PD" and not waits):
             found.add(call.status)
+        if call.status == "PD" and not waits:
+            break
     return next((status for status in _BEST_FIRST if status in found), None)
 
 

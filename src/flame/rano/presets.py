@@ -23,9 +23,10 @@ class Criteria:
         increase: growth over the nadir from which on there is progression.
         decrease: shrinkage from the baseline from which on there is a partial response.
         floor: growth that a reader could measure, in the quantity's unit; less is never progression.
-        baseline: `post_rt` is the first exam after radiotherapy, `first` the first that is given, as a rule the
-            last before radiotherapy. After surgery it is the next exam.
+        baseline: `post_rt` is the first exam after radiotherapy, `pre_rt` the last one before its end.
         baseline_days: horizons in which the exam after radiotherapy is preferred as the baseline.
+        resets: whether surgery makes the next exam the baseline.
+        latches: whether progression, once established, stays.
         nadir: whether growth is measured from the smallest value since the baseline; else from the baseline.
         max_targets: lesions in the sum of products.
         early_until: last horizon at which growth within the field may be pseudoprogression; None if none may.
@@ -45,8 +46,10 @@ class Criteria:
     increase: float
     decrease: float
     floor: float
-    baseline: Literal["post_rt", "first"] = "post_rt"
+    baseline: Literal["post_rt", "pre_rt"] = "post_rt"
     baseline_days: tuple[int, int] = (21, 35)
+    resets: bool = True
+    latches: bool = True
     nadir: bool = True
     max_targets: int = 3
     early_until: int | None = 84
@@ -76,7 +79,7 @@ RANO_2010 = Criteria(
     increase=0.25,
     decrease=0.50,
     floor=0.0,
-    baseline="first",
+    baseline_days=(0, 84),
     max_targets=5,
     early="not_counted",
     t2=True,
@@ -97,7 +100,9 @@ CFB_V2 = Criteria(
     increase=0.40,
     decrease=0.65,
     floor=0.0,
-    baseline="first",
+    baseline="pre_rt",
+    resets=False,
+    latches=False,
     nadir=False,
     early_until=None,
     hold_days=0,

@@ -24,6 +24,7 @@ class Reading:
         et_ml, tc_ml: volumes of enhancing tumour and tumour core [ml].
         spd_mm2: sum of the products of the target lesions' perpendicular diameters [mm2].
         measurable: whether any lesion is measurable.
+        target_measurable: whether any target is; what was gone counts as back by it where products are compared.
         new_lesion: whether there is a measurable lesion that the baseline did not show, and where.
         otherwise: `measurable` and `new_lesion` as another grid could have them, because diameters are borderline; None
             if any grid would have them as they are.
@@ -38,6 +39,7 @@ class Reading:
     tc_ml: float | None = None
     spd_mm2: float | None = None
     measurable: bool | None = None
+    target_measurable: bool | None = None
     new_lesion: NewLesion | None = None
     otherwise: tuple[bool, NewLesion] | None = None
     non_target_worse: bool | None = None
@@ -88,6 +90,7 @@ class Call:
         baseline, nadir: horizons of the exams that it was compared with.
         from_baseline, from_nadir: relative change of the quantity; -1 is gone.
         reasons: rules that decided.
+        could_be: the response that it would be if all that is unknown were in its favour; None if none.
         unknowns: what was not known and could have changed the call.
         indeterminate: whether the ranges of the volumes up to this exam, or borderline diameters, allow another status.
     """
@@ -101,6 +104,7 @@ class Call:
     from_baseline: float | None = None
     from_nadir: float | None = None
     reasons: tuple[Reason, ...] = ()
+    could_be: Status | None = None
     unknowns: tuple[str, ...] = field(default=())
     indeterminate: bool = False
 

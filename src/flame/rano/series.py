@@ -141,6 +141,7 @@ def _found(exams: Sequence[_Exam], baseline: int | None, criteria: Criteria) -> 
         exam.bare,
         spd_mm2=sum(exam.measurement.lesions[place].product_mm2 for place in targets),
         measurable=measurable,
+        target_measurable=any(exam.measurement.lesions[place].measurable for place in targets),
         new_lesion=new_lesion,
         otherwise=None if otherwise == (measurable, new_lesion) else otherwise,
         non_target_worse=criteria.quantity == "spd_mm2" and _has_grown(other_ml),
@@ -157,6 +158,8 @@ class _Parts:
 
     def see(self, exam: _Exam, since_baseline: int) -> None:
         """Take up the next exam; the baseline is number 0."""
+        if since_baseline == 0 and exam.bare.surgery:  # what comes back after it was removed is new
+            self.of, self.sides = dict.fromkeys(self.of, "new"), dict.fromkeys(self.of)
         targets = () if exam.measurement is None or since_baseline != 0 else exam.measurement.targets
         for lesion, sighting in exam.sighted:
             track, former = sighting.track, sighting.former

@@ -79,6 +79,11 @@ class Course:
     letd: Path | None = None
     rbe_model: str | None = None
 
+    @property
+    def prescribed_dose(self) -> Path | None:
+        """The dose grid in the prescription's unit: RBE-weighted, or physical for photons; None if there is none."""
+        return self.dose_rbe or (self.dose if self.arm == "photon" else None)
+
     def __post_init__(self) -> None:
         if not self.prescription_gy > 0:
             raise ValueError(f"prescription must be > 0 Gy, got {self.prescription_gy}")
