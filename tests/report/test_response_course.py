@@ -128,7 +128,7 @@ def test_thresholds_are_drawn_on_the_panel_of_the_criteria_s_quantity(
     assert steps == pytest.approx(list(expected.progression))
     (line,) = [line for line in panels[place].get_lines() if line.get_gid() == "progression"]
     assert line.get_drawstyle() == "steps-pre"  # a threshold reaches back from the exam that is judged by it
-    baseline = 10.0 if criteria is RANO_2 else 20.0
+    baseline = 20.0 if criteria is CFB_V2 else 10.0
     assert lines(panels[place], "response")[0][1] == pytest.approx(
         [(1 - criteria.decrease) * baseline * factor] * len(horizons)
     )
