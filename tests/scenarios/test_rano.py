@@ -34,6 +34,11 @@ def test_a_site_gets_a_table_a_record_and_two_pictures_per_patient(site: Path, t
     patients = read_site(site).patients
     assert f"{len(patients)} patients assessed, 0 left out" in done.stdout
     assert "not a medical device" in done.stdout
+    cohort = {row["patient"]: row for row in rows(out / "endpoints.tsv")}
+    assert list(cohort) == [patient.id for patient in patients]
+    days = [int(row["overall_survival_days"]) for row in cohort.values() if row["overall_survival_event"] == "yes"]
+    if len(days) > len(cohort) / 2:
+        assert {row["outlives_median"] for row in cohort.values()} >= {"yes", "no"}
     for patient in patients:
         assert patient.id in done.stdout
         found = rows(out / f"sub-{patient.id}_rano.tsv")
@@ -42,6 +47,8 @@ def test_a_site_gets_a_table_a_record_and_two_pictures_per_patient(site: Path, t
         assert [row["call"] for row in found] == [exam["call"] for exam in facts["exams"]]
         assert all(row["explanation"].endswith(".") for row in found)
         assert set(facts["endpoints"]) == set(ENDPOINTS)
+        control = {True: "yes", False: "no", None: "n/a"}[facts["endpoints"]["disease_control"]]
+        assert cohort[patient.id]["disease_control"] == control
         for name in ("course", "diameters"):
             assert (out / f"sub-{patient.id}_{name}.png").read_bytes().startswith(b"\x89PNG")
         # Volumes are those of the label maps, and the calls those of the criteria on what the table says.
@@ -88,6 +95,7 @@ def test_a_patient_who_cannot_be_assessed_is_left_out_and_named(site: Path, tmp_
     assert "1 left out" in done.stdout
     assert "another grid" in " ".join(done.stderr.split())
     names = {path.name.split("_")[0] for path in (tmp_path / "rano").iterdir()}
+    assert "endpoints.tsv" in names
     assert f"sub-{first.id}" in names
     assert f"sub-{second.id}" not in names
     alone = flame("rano", site, "--out", tmp_path / "alone", "--patient", second.id)

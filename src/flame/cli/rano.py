@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from flame.rano.endpoints import FollowUp
     from flame.rano.presets import Criteria
     from flame.rano.wording import Language
     from flame.records.patient import Patient
@@ -30,7 +31,7 @@ def rano(
     preset: Annotated[str, typer.Option(help="Criteria: rano_2, mrano_2017, rano_2010 or cfb_v2.")] = "rano_2",
     patient: Annotated[str | None, typer.Option(help="The site's own id of one patient; all by default.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rano"),
-    language: Annotated[str, typer.Option(help="Of tables and pictures: en or fr.")] = "en",
+    language: Annotated[str, typer.Option(help="Of what is written: en or fr.")] = "en",
     processes: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
 ) -> None:
     """Measure and call every exam of a site's patients. Research use only."""
@@ -55,8 +56,8 @@ def rano(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("assessing", total=len(orders))
         results = workers.run(_assess, orders, processes, lambda _: progress.advance(bar))
-    done = [one for one in results if isinstance(one, dict)]
-    left_out = [one for one in results if not isinstance(one, dict)]
+    done = [one for one in results if isinstance(one, tuple)]
+    left_out = [one for one in results if not isinstance(one, tuple)]
     if not done:
         raise (
             left_out[0]
@@ -66,8 +67,11 @@ def rano(
                 left_out[0].hint,
             )
         )
-    table = Table(*done[0], title=f"{found.name}, {criteria.name}")
-    for row in done:
+    if patient is None:
+        _write_endpoints(out / "endpoints.tsv", [facts for facts, _ in done], [ended for _, ended in done])
+    rows = [_summary(facts) for facts, _ in done]
+    table = Table(*rows[0], title=f"{found.name}, {criteria.name}")
+    for row in rows:
         table.add_row(*row.values())
     console.print(table)
     for error in left_out:
@@ -79,7 +83,7 @@ def rano(
 
 
 def _assess(order: _Order, emit: "Emit") -> Any:
-    """Assess one patient and write four files; a row of the summary, or the error that the patient's data gave."""
+    """Assess one patient and write four files; the facts and the follow-up, or the error that the data gave."""
     from flame.errors import DataError
     from flame.evaluation.assessment import assess_patient, course_facts, exam_rows
     from flame.files import write_json
@@ -104,7 +108,22 @@ def _assess(order: _Order, emit: "Emit") -> Any:
     diameters_picture(assessment, stem.with_name(f"{stem.name}_diameters.png"), order.language)
     write_json(stem.with_name(f"{stem.name}_rano.json"), facts)
     emit(order.patient.id)
-    return _summary(facts)
+    return facts, assessment.follow_up
+
+
+def _write_endpoints(path: Path, facts: "list[dict[str, Any]]", follow_ups: "list[FollowUp]") -> None:
+    """All endpoints of all patients; whether a patient outlives the median is about this cohort."""
+    from flame.rano.endpoints import outlives_median
+    from flame.records.tables import write_table
+
+    rows: list[dict[str, Any]] = []
+    for one, outlives in zip(facts, outlives_median(follow_ups), strict=True):
+        row = {"patient": one["patient"], "arm": one["course"]["arm"], "best_response": one["best_response"]}
+        for name in ("progression_free_survival", "time_to_progression", "overall_survival"):
+            duration = one[name] or {"days": None, "event": None}
+            row |= {f"{name}_days": duration["days"], f"{name}_event": duration["event"]}
+        rows.append({**row, **one["endpoints"], "outlives_median": outlives})
+    write_table(path, list(rows[0]), rows)
 
 
 def _summary(facts: dict[str, Any]) -> dict[str, str]:
