@@ -46,7 +46,7 @@ def trained(arguments: argparse.Namespace) -> NetworkEvolution:
         learning_rate=arguments.learning_rate,
         batch_size=arguments.batch_size,
         weight_decay=0.01,
-        precision="bf16",
+        precision="auto",
         warmup=True,
     )
     federated = FedAvgM(momentum=arguments.momentum) if arguments.momentum else FedAvg()

@@ -9,7 +9,7 @@ from tests.learning.stores import store
 
 from flame.errors import DataError
 from flame.learning.settings import TrainingSettings
-from flame.learning.training import Trained, learning_rate, refuse_one_class, train_round, usable_rows
+from flame.learning.training import Trained, computes_bf16, learning_rate, refuse_one_class, train_round, usable_rows
 from flame.metrics.overlap import dice
 from flame.models.blocks import unfold
 from flame.models.encoding import region_maps
@@ -69,6 +69,14 @@ def test_fedprox_pulls_towards_where_the_round_began() -> None:
 def test_bf16_learns_nearly_the_same() -> None:
     settings = PLAIN.model_copy(update={"precision": "bf16"})
     assert rounds(3, settings).scalars["loss"] == pytest.approx(rounds(3).scalars["loss"], rel=0.05)
+
+
+def test_automatic_precision_is_the_one_that_the_processor_computes_in() -> None:
+    native = "bf16" if computes_bf16(torch.device("cpu")) else "float32"
+    first, second = (
+        rounds(1, PLAIN.model_copy(update={"precision": precision})).arrays for precision in ("auto", native)
+    )
+    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def test_response_learns_from_known_endpoints_only() -> None:

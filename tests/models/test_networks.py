@@ -8,7 +8,7 @@ from torch import nn
 
 from flame.errors import ConfigError
 from flame.imaging.prepare import CONTEXTS, Context
-from flame.models.blocks import Block, fold, unfold
+from flame.models.blocks import Block, convolved, fold, unfold
 from flame.models.encoding import encode, region_maps
 from flame.models.networks import NETWORKS, NetworkEvolution, NetworkResponse, as_model, build_network
 from flame.models.weights import get_arrays
@@ -103,6 +103,22 @@ def test_folding_loses_nothing() -> None:
     assert torch.equal(unfold(fold(volumes)), volumes)
     with pytest.raises(ValueError, match="even"):
         fold(torch.zeros(1, 1, 3, 4, 4))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8, 6, 7), (1, 3, 2, 4, 4), (1, 3, 5, 4, 4), (2, 3, 8, 4, 4)])
+def test_one_sample_is_convolved_in_two_halves_as_in_one_piece(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn((4, 3, 3, 3, 3), generator=generator, dtype=torch.float64)
+    found = []
+    for convolution in (convolved, lambda features, weight: nn.functional.conv3d(features, weight, padding=1)):
+        inputs = [torch.randn(shape, generator=torch.Generator().manual_seed(3)).double(), weight.clone()]
+        for tensor in inputs:
+            tensor.requires_grad_()
+        result = convolution(*inputs)
+        (result**2).sum().backward()
+        found.append([result.detach(), *(tensor.grad for tensor in inputs)])
+    for mine, torchs in zip(*found, strict=True):
+        assert torch.allclose(mine, torchs, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("side", [2, 3, 8])

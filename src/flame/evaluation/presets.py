@@ -12,7 +12,7 @@ __all__ = ["demo_comparison", "full_comparison", "quick_comparison"]
 
 _LINEAR = TrainingSettings(learning_rate=0.01, batch_size=8, weight_decay=2.0)
 _NETWORK = TrainingSettings(learning_rate=5e-3, batch_size=8, weight_decay=2.0)
-_UNET = TrainingSettings(learning_rate=4e-3, batch_size=1, weight_decay=0.01, precision="bf16", warmup=True)
+_UNET = TrainingSettings(learning_rate=4e-3, batch_size=1, weight_decay=0.01, precision="auto", warmup=True)
 
 _RESPONSE = {
     "prevalence": (_LINEAR, 30),

@@ -18,7 +18,8 @@ class TrainingSettings(Settings):
         batch_size: samples per step.
         weight_decay: AdamW's decoupled decay; biases and norms are decayed too, towards the values below.
         proximal_mu: strength of FedProx's pull towards the round's first arrays; 0 is FedAvg.
-        precision: number type of convolutions and matrix products.
+        precision: number type of convolutions and matrix products; `auto` is bf16 where the device computes in it, and
+            float32 where it would only be imitated, which takes many times as long.
         warmup: rise from a tenth of the learning rate during the first twentieth of the job.
         cosine: fall to a hundredth of it at the end of the job, else constant.
         threads: of the processor; equal bytes need an equal number.
@@ -30,7 +31,7 @@ class TrainingSettings(Settings):
     batch_size: int = Field(default=8, ge=1)
     weight_decay: float = Field(default=0.0, ge=0)
     proximal_mu: float = Field(default=0.0, ge=0)
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Literal["float32", "bf16", "auto"] = "float32"
     warmup: bool = False
     cosine: bool = True
     threads: int = Field(default=1, ge=1)

@@ -21,7 +21,7 @@ from flame.models.weights import get_arrays, set_arrays
 from flame.records.patient import REGIONS
 from flame.seeds import derive
 
-__all__ = ["Row", "Trained", "learning_rate", "refuse_one_class", "train_round", "usable_rows"]
+__all__ = ["Row", "Trained", "computes_bf16", "learning_rate", "refuse_one_class", "train_round", "usable_rows"]
 
 WARMUP_SHARE = 0.05
 FINAL_SHARE = 0.01
@@ -175,9 +175,18 @@ def _response_loss(
     return response_loss(logits.float(), batch.responder)
 
 
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies in bf16 by itself; elsewhere torch imitates it, slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def _precision(settings: TrainingSettings) -> torch.autocast:
-    device = settings.device.partition(":")[0]
-    return torch.autocast(device, torch.bfloat16, enabled=settings.precision == "bf16")
+    device = torch.device(settings.device)
+    narrow = settings.precision == "bf16" or (settings.precision == "auto" and computes_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=narrow)
 
 
 def _distance(network: nn.Module, start: Sequence[Tensor]) -> Tensor:

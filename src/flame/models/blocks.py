@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Block", "Embedding", "fold", "unfold"]
+__all__ = ["Block", "Embedding", "convolved", "fold", "unfold"]
 
 
 def fold(volumes: Tensor) -> Tensor:
@@ -62,10 +62,22 @@ class Block(nn.Module):
     def _convolved(self, features: Tensor) -> Tensor:
         """The convolution, in float32 on sides of 1 or 2 voxels: there the weights' bf16 gradient is wrong on CPUs
         (oneDNN in torch 2.13: off by up to 97 %, at times infinite; right from 3 voxels on)."""
-        found: Tensor
         if min(features.shape[2:]) > 2:
-            found = self.convolution(features)
-            return found
+            return convolved(features, self.convolution.weight)
         with torch.autocast(features.device.type, enabled=False):
-            found = self.convolution(features.float())
-        return found
+            return convolved(features.float(), self.convolution.weight)
+
+
+def convolved(features: Tensor, weight: Tensor) -> Tensor:
+    """Convolution with 3x3x3 weights (out, in, 3, 3, 3) of features (batch, in, x, y, z), zeros beyond the edge.
+
+    A single sample on a processor is cut into two along x, which are a batch: of one sample in float32 torch 2.13 does
+    not use oneDNN, and takes six times as long (`benchmarks/convolution.py`).
+    """
+    batch, _, side, *_ = features.shape
+    if batch > 1 or side % 2 or features.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return nn.functional.conv3d(features, weight, padding=1)
+    padded = nn.functional.pad(features, (0, 0, 0, 0, 1, 1))
+    halves = torch.cat([padded[:, :, : side // 2 + 2], padded[:, :, side // 2 :]])
+    first, second = nn.functional.conv3d(halves, weight, padding=(0, 1, 1)).chunk(2)
+    return torch.cat([first, second], 2)
