@@ -69,7 +69,7 @@ def evolution_batch(
         window = int(size * WINDOW_SHARE) // 8 * 8
         corner = [2 * int(torch.randint(0, (size - window) // 2 + 1, (1,), generator=generator)) for _ in range(3)]
         box = (slice(None), *(slice(low, low + window) for low in corner))
-        volume = torch.from_numpy(store.volumes[place][box].astype(np.float32))
+        volume = torch.from_numpy(np.array(store.volumes[place][box])).float()  # numpy converts four times as slowly
         label_maps = torch.from_numpy(np.ascontiguousarray(store.labels[place][box]))
         if torch.rand((), generator=generator) < 0.5:
             volume, label_maps = volume.flip(1), label_maps.flip(1)
@@ -100,7 +100,7 @@ def response_batch(
 
 
 def _seen(volumes: NDArray[np.float16], generator: torch.Generator) -> Tensor:
-    volume = torch.from_numpy(volumes.astype(np.float32))
+    volume = torch.from_numpy(np.array(volumes)).float()
     if torch.rand((), generator=generator) < 0.5:
         volume = volume.flip(1)
     return _jittered(volume, generator)

@@ -104,7 +104,7 @@ def train_round(
     network.to(device).train()
     start = [parameter.detach().clone() for parameter in network.parameters()]
     optimiser = torch.optim.AdamW(
-        network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay
+        network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True
     )
     generator = torch.Generator().manual_seed(derive(seed, "training", round))
     step = _evolution_loss if task == "evolution" else _response_loss
