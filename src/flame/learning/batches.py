@@ -60,7 +60,8 @@ def evolution_batch(
 ) -> EvolutionBatch:
     """Windows of the samples `rows` (store, place), mirrored left to right half of the time, intensities jittered.
 
-    Half of the scalars are hidden: zero, which is the middle of each scale.
+    Half of the scalars are hidden: zero, which is the middle of each scale. The others are twice as large, so that what
+    a layer gets is on average what it will get when all are shown (Srivastava 2014).
     """
     volumes, labels = [], []
     for number, place in rows:
@@ -77,7 +78,8 @@ def evolution_batch(
         labels.append(label_maps)
     days = _gathered(stores, rows, "days")
     scalars = torch.from_numpy(_gathered(stores, rows, "scalars"))
-    scalars *= torch.rand(scalars.shape, generator=generator) >= RECORD_DROPOUT
+    shown = torch.rand(scalars.shape, generator=generator) >= RECORD_DROPOUT
+    scalars *= shown / (1 - RECORD_DROPOUT)
     return EvolutionBatch(
         torch.stack(volumes),
         scalars,
