@@ -47,7 +47,8 @@ def usable_rows(stores: Sequence[SampleStore], task: Task) -> list[Row]:
     """
     rows = []
     for number, store in enumerate(stores):
-        known = np.isfinite(store.responder) if task == "response" else np.isfinite(store.days).any(1)
+        own = store.days[: len(store.patients)]
+        known = np.isfinite(store.responder) if task == "response" else np.isfinite(own).any(1)
         rows += [(number, int(place)) for place in np.flatnonzero(known)]
     sites = ", ".join(store.site for store in stores)
     if not rows:
