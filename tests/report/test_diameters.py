@@ -16,7 +16,7 @@ from flame.evaluation.assessment import AssessedExam, PatientAssessment
 from flame.rano.criteria import assess
 from flame.rano.presets import RANO_2
 from flame.rano.series import Scan, read
-from flame.rano.wording import Language
+from flame.rano.words import Language
 from flame.records.patient import Course, Exam, Patient
 from flame.records.volume import Grid, Volume, write_volume
 from flame.report.diameters import diameters_picture, diameters_size_in, draw_diameters, shown_lesions

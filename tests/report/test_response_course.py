@@ -17,7 +17,7 @@ from flame.rano.criteria import assess
 from flame.rano.presets import CFB_V2, PRESETS, RANO_2, RANO_2010, Criteria
 from flame.rano.readings import Reading
 from flame.rano.series import Findings
-from flame.rano.wording import Language
+from flame.rano.words import Language
 from flame.records.patient import Course, Exam, Outcome, Patient
 from flame.records.volume import Grid
 from flame.report.response_course import CALLS, course_picture, course_size_in, draw_course, thresholds

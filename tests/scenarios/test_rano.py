@@ -22,6 +22,15 @@ def site(trial: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trial / "sites" / "site-1", tmp_path / "site-1"))
 
 
+def test_what_is_printed_speaks_the_language_too(site: Path, tmp_path: Path) -> None:
+    name = read_site(site).patients[0].id
+    done = flame("rano", site, "--out", tmp_path / "rano", "--patient", name, "--language", "fr")
+    assert done.returncode == 0, done.stderr
+    assert "meilleure" in done.stdout
+    assert "évaluation de 1 patient, 0 laissé(s) de côté" in done.stdout
+    assert "pas un dispositif médical" in done.stdout
+
+
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file, delimiter="\t"))
@@ -46,7 +55,10 @@ def test_a_site_gets_a_table_a_record_and_two_pictures_per_patient(site: Path, t
         assert [int(row["day"]) for row in found] == [exam.day for exam in patient.exams]
         assert [row["call"] for row in found] == [exam["call"] for exam in facts["exams"]]
         assert all(row["explanation"].endswith(".") for row in found)
-        assert set(facts["endpoints"]) == set(ENDPOINTS)
+        assert set(facts["endpoints"]) == set(facts["definitions"]) == set(ENDPOINTS)
+        seen = [{lesion["track"] for lesion in exam["lesions"]} for exam in facts["exams"]]
+        for before, exam in zip(seen, facts["exams"][1:]):
+            assert set(exam["vanished"]) <= before - {lesion["track"] for lesion in exam["lesions"]}
         control = {True: "yes", False: "no", None: "n/a"}[facts["endpoints"]["disease_control"]]
         assert cohort[patient.id]["disease_control"] == control
         for name in ("course", "diameters"):

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from flame.rano.endpoints import FollowUp
     from flame.rano.presets import Criteria
-    from flame.rano.wording import Language
+    from flame.rano.words import Language
     from flame.records.patient import Patient
     from flame.workers import Emit
 
@@ -42,6 +42,7 @@ def rano(
     from flame import workers
     from flame.errors import ConfigError, DataError
     from flame.evaluation.prediction import find_patient
+    from flame.rano.words import word
     from flame.records.dataset import read_site
 
     criteria, words = _criteria(preset), _language(language)
@@ -69,17 +70,16 @@ def rano(
         )
     if patient is None:
         _write_endpoints(out / "endpoints.tsv", [facts for facts, _ in done], [ended for _, ended in done])
-    rows = [_summary(facts) for facts, _ in done]
-    table = Table(*rows[0], title=f"{found.name}, {criteria.name}")
+    rows = [_summary(facts, words) for facts, _ in done]
+    table = Table(*rows[0], title=f"{found.name}, {word(criteria.name, words)}")
     for row in rows:
         table.add_row(*row.values())
     console.print(table)
     for error in left_out:
         Console(stderr=True).print(f"left out: {error.message}. {error.hint}", style="yellow", markup=False)
-    noun = "patient" if len(done) == 1 else "patients"
-    typer.echo(
-        f"{len(done)} {noun} assessed, {len(left_out)} left out: {out}\nResearch use only, not a medical device."
-    )
+    number = word("one_patient", words) if len(done) == 1 else word("patients", words, value=str(len(done)))
+    typer.echo(word("assessed", words, done=number, left_out=str(len(left_out)), folder=str(out)))
+    typer.echo(f"{word('disclaimer', words)}.")
 
 
 def _assess(order: _Order, emit: "Emit") -> Any:
@@ -126,15 +126,21 @@ def _write_endpoints(path: Path, facts: "list[dict[str, Any]]", follow_ups: "lis
     write_table(path, list(rows[0]), rows)
 
 
-def _summary(facts: dict[str, Any]) -> dict[str, str]:
+def _summary(facts: dict[str, Any], language: "Language") -> dict[str, str]:
+    """A patient's row of the printed table, columns named in the language."""
+    from flame.rano.words import word
+
     free, control = facts["progression_free_survival"], facts["endpoints"]["disease_control"]
+    unknown = word("unknown", language)
     return {
-        "patient": facts["patient"],
-        "arm": facts["course"]["arm"],
-        "calls": " ".join(exam["call"] + ("?" if exam["indeterminate"] else "") for exam in facts["exams"]),
-        "best": facts["best_response"] or "unknown",
-        "progression-free days": "unknown" if free is None else f"{free['days']}{'' if free['event'] else '+'}",
-        "disease control at 6 months": {True: "yes", False: "no", None: "unknown"}[control],
+        word("column.patient", language): facts["patient"],
+        word("column.arm", language): word(facts["course"]["arm"], language),
+        word("column.calls", language): " ".join(
+            exam["call"] + ("?" if exam["indeterminate"] else "") for exam in facts["exams"]
+        ),
+        word("column.best", language): facts["best_response"] or unknown,
+        word("column.free", language): unknown if free is None else f"{free['days']}{'' if free['event'] else '+'}",
+        word("disease_control", language): unknown if control is None else word("yes" if control else "no", language),
     }
 
 
@@ -151,7 +157,7 @@ def _language(name: str) -> "Language":
     from typing import get_args
 
     from flame.errors import ConfigError
-    from flame.rano.wording import Language
+    from flame.rano.words import Language
 
     for language in get_args(Language):
         if language == name:

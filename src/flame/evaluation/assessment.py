@@ -137,9 +137,8 @@ def course_facts(assessment: PatientAssessment) -> dict[str, Any]:
     exams = []
     for row, one in zip(exam_rows(assessment), assessment.exams, strict=True):
         reasons = [asdict(reason) for reason in one.call.reasons]
-        exams.append(
-            {**row, "unknowns": list(one.call.unknowns), "reasons": reasons, "lesions": _lesions(one.findings)}
-        )
+        lesions = {"lesions": _lesions(one.findings), "vanished": _vanished(one.findings)}
+        exams.append({**row, "unknowns": list(one.call.unknowns), "reasons": reasons, **lesions})
     return {
         "patient": assessment.patient.id,
         "criteria": asdict(assessment.criteria),
@@ -147,6 +146,7 @@ def course_facts(assessment: PatientAssessment) -> dict[str, Any]:
         "exams": exams,
         "best_response": best_response(follow_up),
         "endpoints": {name: definition.decide(follow_up) for name, definition in ENDPOINTS.items()},
+        "definitions": {name: {"says": one.says, "source": one.source} for name, one in ENDPOINTS.items()},
         "progression_free_survival": _duration(progression_free_survival(follow_up)),
         "time_to_progression": _duration(time_to_progression(follow_up)),
         "overall_survival": _duration(overall_survival(follow_up)),
@@ -169,6 +169,11 @@ def _lesions(findings: Findings) -> list[Mapping[str, Any]]:
         }
         for place, (lesion, sighting) in enumerate(pairs)
     ]
+
+
+def _vanished(findings: Findings) -> list[int]:
+    """Tracks of lesions that the exam before showed and this one does not."""
+    return [] if findings.lesions is None else list(findings.lesions.vanished)
 
 
 def _duration(duration: Duration | None) -> Mapping[str, Any] | None:

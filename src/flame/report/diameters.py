@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flame.errors import DataError
 from flame.rano.measure import Lesion, Plane
-from flame.rano.wording import WORDS, Language, number, word
+from flame.rano.words import WORDS, Language, number, word
 from flame.records.patient import REGIONS as LABEL_SETS
 from flame.records.patient import SEQUENCES
 from flame.records.volume import read_volume

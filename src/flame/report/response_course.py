@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from flame.rano.endpoints import best_response
 from flame.rano.presets import Criteria, Quantity
 from flame.rano.readings import Call
-from flame.rano.wording import WORDS, Language, call_text, number, word
+from flame.rano.wording import call_text
+from flame.rano.words import WORDS, Language, number, word
 from flame.report.canvas import WIDTH_IN, paint_png
 from flame.report.colours import colour
 
