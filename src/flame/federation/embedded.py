@@ -14,35 +14,22 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flame.errors import ConfigError, EngineError, FlameError
+from flame.errors import EngineError, FlameError
 from flame.federation import folder as files
-from flame.federation.checks import check
 from flame.federation.folder import RoundReport
-from flame.federation.job import Job, job_hash
-from flame.federation.rounds import State, close_round, expected, first_state
-from flame.federation.update import LocalResult, Update, decode, difference, encode
+from flame.federation.job import Job
+from flame.federation.rounds import State, first_state
+from flame.federation.steps import Participant, answer, begin, close, has_answered, keep, keep_model, stored_state
+from flame.federation.update import LocalResult
 from flame.workers import follow_parent
 
 __all__ = ["LocalResult", "Participant", "RoundReport", "run"]
 
 _log = logging.getLogger(__name__)
-
-
-class Participant(Protocol):
-    """A site's local training: a pure function of the model and the round; what else it needs it was built with.
-
-    With `processes` > 1 it is sent to another process once a round: build it as a frozen dataclass of plain data
-    (paths, names, numbers) that is callable. It must train on one thread, or its bytes depend on the machine's load.
-    """
-
-    def __call__(self, arrays: Mapping[str, NDArray[np.float32]], round: int, /) -> LocalResult:
-        """Train on from `arrays`, which are its own to change, in round `round` (from 0)."""
-        ...
 
 
 def run(
@@ -78,33 +65,8 @@ def run(
     if processes < 1:
         raise ValueError(f"processes = {processes}, expected >= 1")
     first = first_state(job, tuple(participants), initial)
-    _stored_state(folder, first)
+    stored_state(folder, first)
     return _rounds(first, participants, folder, min(processes, len(participants)), arrived or _nobody, clock)
-
-
-def _stored_state(folder: Path, first: State) -> State | None:
-    """The newest state in the folder, None if there is none; one that `first` can't have led to is refused."""
-    state = files.load_state(folder, first.job)
-    if state is None:
-        return None
-    if state.sites != first.sites:
-        raise ConfigError(
-            f"{folder} was started with the sites {', '.join(state.sites)}, now {', '.join(first.sites)} are given",
-            "Give the same sites or choose an empty folder.",
-        )
-    if expected(state).shapes != expected(first).shapes:
-        raise ConfigError(f"{folder} holds a model of other array names or shapes", "Choose an empty folder.")
-    return state
-
-
-def _begun(folder: Path, first: State) -> State:
-    """The state to go on from, on disk, with nothing beside it that a killed process left half done."""
-    state = _stored_state(folder, first)
-    if state is None:
-        files.save_state(folder, first)
-        state = first
-    files.clean(folder, state.round)
-    return state
 
 
 def _rounds(
@@ -117,73 +79,29 @@ def _rounds(
 ) -> Generator[RoundReport, None, None]:
     model_bytes = len(files.encode_model(first.arrays))
     with files.claimed(folder), _crew(participants, folder, processes) as ask:
-        state = _begun(folder, first)
-        _keep_model(folder, state)
+        state = begin(folder, first)
+        keep_model(folder, state)
         while state.round < state.job.rounds:
             started = clock()
-            for site in ask(state, [site for site in state.sites if not _has_answered(folder, state.round, site)]):
+            for site in ask(state, [site for site in state.sites if not has_answered(folder, state.round, site)]):
                 arrived(state.round, site)
-            state, report = _closed(state, folder, model_bytes, partial(_since, started, clock))
-            _keep_model(folder, state)
+            state, report = close(state, folder, model_bytes, partial(_since, started, clock))
+            keep_model(folder, state)
             files.clean(folder, state.round)
             yield report
-
-
-def _keep_model(folder: Path, state: State) -> None:
-    """Write the model if `state` is the one after the last round; a later start does it again, in case of a kill."""
-    if state.round == state.job.rounds:
-        files.write_model(folder, state)
-
-
-def _has_answered(folder: Path, round: int, site: str) -> bool:
-    return files.read_update(folder, round, site) is not None or files.read_refusal(folder, round, site) is not None
-
-
-def _closed(state: State, folder: Path, model_bytes: int, seconds: Callable[[], float]) -> tuple[State, RoundReport]:
-    """Close the running round out of the stored answers, in name order, and save its report and the next state."""
-    stored = {site: files.read_update(folder, state.round, site) for site in state.sites}
-    updates = {site: update for site, update in stored.items() if update is not None}
-    refusals = {site: files.read_refusal(folder, state.round, site) for site in state.sites if site not in updates}
-    refused = {site: reason for site, reason in refusals.items() if reason is not None}
-    try:
-        following = close_round(state, [update for update, _ in updates.values()])
-    except EngineError as error:
-        files.discard_refusals(folder, state.round)  # or a second start would fail without asking anybody
-        reasons = "; ".join(f"{site}: {reason}" for site, reason in refused.items())
-        raise EngineError(f"{error.message}. Refused: {reasons or 'none'}", error.hint) from error
-    report = RoundReport(
-        round=state.round,
-        samples={site: update.samples for site, (update, _) in updates.items()},
-        scalars={site: dict(update.scalars) for site, (update, _) in updates.items()},
-        bytes_up={site: size for site, (_, size) in updates.items()},
-        bytes_down=dict.fromkeys(state.sites, model_bytes),
-        refused=refused,
-        seconds=round(seconds(), 3),
-    )
-    files.save_report(folder, report)
-    files.save_state(folder, following)
-    return following, report
 
 
 def _ask(participant: Participant, site: str, state: State, folder: Path) -> str:
     """Let a site train, and store its update or why there is none; returns the site's name."""
     try:
-        content = _answer(participant, site, state)
-        check(decode(content), expected(state))
+        content = answer(participant, site, state)
     except Exception as error:  # noqa: BLE001  the engine's border: whatever a site raises costs that site alone
         _log.debug("round %d: no update from %s", state.round, site, exc_info=error)
         reason = error.message if isinstance(error, FlameError) else f"{type(error).__name__}: {error}"
         files.save_refusal(folder, state.round, site, reason)
     else:
-        files.save_update(folder, state.round, site, content)
+        keep(folder, state, site, content)
     return site
-
-
-def _answer(participant: Participant, site: str, state: State) -> bytes:
-    """The site's side: train on a copy of the model and send what changed."""
-    result = participant({name: array.copy() for name, array in state.arrays.items()}, state.round)
-    changed = difference(result.arrays, state.arrays)
-    return encode(Update(job_hash(state.job), site, state.round, changed, result.samples, result.scalars))
 
 
 def _ask_elsewhere(participant: Participant, site: str, folder: Path, round: int) -> str:
