@@ -90,10 +90,14 @@ class Limits(Settings):
     Args:
         quorum: number of valid updates without which a round is not closed.
         max_update_norm: largest Euclidean norm of a site's difference over all arrays together.
+        grace_s: how long a round waits for the others once the quorum is there [s]; sites on one machine all answer.
+        deadline_s: how long a round waits at all [s].
     """
 
     quorum: int = Field(default=1, ge=1)
     max_update_norm: Positive = 1000.0
+    grace_s: float = Field(default=60.0, ge=0)
+    deadline_s: Positive = 3600.0
 
 
 class Job(Settings):

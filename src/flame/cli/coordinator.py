@@ -1,0 +1,117 @@
+"""`flame coordinator`: make a study's kits, run the coordinator, hand in jobs and see how they stand."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["pause", "provision", "start", "status", "submit"]
+
+_Kit = Annotated[Path, typer.Argument(help="Folder of a start-up kit.")]
+_Job = Annotated[Path, typer.Argument(help="The job: a job.toml.")]
+
+
+def provision(
+    study: Annotated[Path, typer.Argument(help="Who takes part: a study.toml.")],
+    out: Annotated[Path, typer.Option(help="New folder for the kits and for the authority's key.")],
+) -> None:
+    """Make a start-up kit for the coordinator, each site and each person, with certificates of one authority."""
+    from flame.federation.nvflare.provision import provision as make
+    from flame.federation.nvflare.study import read_study
+
+    kits = make(read_study(study), out)
+    for name, folder in kits.items():
+        typer.echo(f"{name}: {folder}")
+    typer.echo(f"Hand each kit to its owner alone. Keep {out / 'authority'} to yourself: it makes new identities.")
+
+
+def start(kit: _Kit) -> None:
+    """Run the coordinator until it is stopped by Ctrl-C or a signal."""
+    run(kit, "coordinator")
+
+
+def run(kit: Path, kind: str) -> None:
+    """Become the process of a kit of this kind.
+
+    Raises: ConfigError: if the kit is of another kind.
+    """
+    import os
+
+    from flame.errors import ConfigError
+    from flame.federation.nvflare.start import command, settle
+    from flame.federation.nvflare.study import read_kit
+
+    found = read_kit(kit)
+    if found.kind != kind:
+        raise ConfigError(f"{kit} is the kit of a {found.kind}, not of a {kind}", "Name another kit.")
+    settle(kit)
+    line = command(kit)
+    os.chdir(kit)
+    os.execv(line[0], line)
+
+
+def submit(
+    kit: _Kit,
+    job: _Job,
+    site: Annotated[list[str] | None, typer.Option(help="Sites to take part; all of the study by default.")] = None,
+) -> None:
+    """Hand in a job as the person that the kit belongs to; one that was stopped or interrupted goes on."""
+    from flame.federation.job import job_hash, read_job
+    from flame.federation.nvflare.job import submit as hand_in
+    from flame.federation.nvflare.study import read_kit
+
+    wanted = read_job(job)
+    sites = site or [one.name for one in read_kit(kit).study.sites]
+    number = hand_in(kit.resolve(), wanted, sites)
+    typer.echo(f"job {job_hash(wanted)[:16]} handed in for {', '.join(sites)}; the engine calls it {number}")
+
+
+def status(kit: _Kit) -> None:
+    """Show sites and jobs: a person's kit asks the coordinator, the coordinator's own reads its runs."""
+    from flame.federation.nvflare.study import read_kit
+
+    if read_kit(kit).kind == "coordinator":
+        _show_runs(kit)
+    else:
+        _show_connected(kit)
+
+
+def _show_runs(kit: Path) -> None:
+    """Jobs by their run folders."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from flame.federation.nvflare.standing import read_runs
+
+    table = Table("job", "learns", "rounds", "answered last", "refused last")
+    for one in read_runs(kit):
+        refused = "; ".join(f"{site}: {reason}" for site, reason in one.refused.items())
+        learns = f"{one.job.task} {one.job.model}"
+        table.add_row(one.hash[:16], learns, f"{one.done} of {one.job.rounds}", ", ".join(one.sites), refused)
+    Console().print(table)
+
+
+def _show_connected(kit: Path) -> None:
+    """Sites and jobs as the engine sees them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from flame.federation.nvflare.job import ask_status
+    from flame.federation.nvflare.study import read_kit
+
+    connected, jobs = ask_status(kit.resolve())
+    sites, running = Table("site", "connected"), Table("job", "engine's status", "handed in")
+    for site in read_kit(kit).study.sites:
+        sites.add_row(site.name, "yes" if site.name in connected else "no")
+    for job in jobs:
+        running.add_row(*job)
+    Console().print(sites, running)
+
+
+def pause(kit: _Kit, job: _Job) -> None:
+    """Let a running job end after its present round; `submit` lets it go on."""
+    from flame.federation.job import read_job
+    from flame.federation.nvflare.job import pause as ask
+
+    ask(kit.resolve(), read_job(job))
+    typer.echo("the job ends after its present round; hand it in again to go on")

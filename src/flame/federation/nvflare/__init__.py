@@ -1,0 +1,1 @@
+"""The distributed engine (NVIDIA FLARE): the only place that imports it."""

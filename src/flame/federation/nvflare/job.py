@@ -1,0 +1,106 @@
+"""A FLAME job as the engine takes it: a folder of configuration, no code, and handing it in as a person."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nvflare.fuel.flare_api.api_spec import NoConnection
+from nvflare.fuel.flare_api.flare_api import new_secure_session
+
+from flame.errors import ConfigError, EngineError
+from flame.federation.job import Job, job_hash
+from flame.federation.nvflare.messages import STOP, TRAIN
+from flame.federation.nvflare.study import read_kit
+from flame.files import write_json
+
+__all__ = ["ask_status", "connected", "pause", "submit", "write_engine_job"]
+
+_CONTROLLER = "flame.federation.nvflare.controller.RoundController"
+_EXECUTOR = "flame.federation.nvflare.executor.SiteExecutor"
+
+
+def write_engine_job(job: Job, sites: Sequence[str], out: Path) -> Path:
+    """Write a job as the engine's folder: names of FLAME's own classes, and the job as their argument.
+
+    Returns: the folder, below `out`.
+    """
+    folder = out / job_hash(job)[:16]
+    lists: dict[str, list[Any]] = {"components": [], "task_data_filters": [], "task_result_filters": []}
+    controller = {"id": "rounds", "path": _CONTROLLER, "args": {"job": job.model_dump_json(), "sites": list(sites)}}
+    # Sites that drop out are missed soon, and their certificates let them come back.
+    patience = {"dead_client_grace_period": 10.0, "dead_client_check_lead_time": 5.0}
+    write_json(
+        folder / "app" / "config" / "config_fed_server.json",
+        {"format_version": 2, **patience, "workflows": [controller], **lists},
+    )
+    write_json(
+        folder / "app" / "config" / "config_fed_client.json",
+        {"format_version": 2, "executors": [{"tasks": [TRAIN], "executor": {"path": _EXECUTOR, "args": {}}}], **lists},
+    )
+    about = {"name": folder.name, "resource_spec": {}, "min_clients": job.limits.quorum}
+    write_json(folder / "meta.json", {**about, "deploy_map": {"app": ["@ALL"]}})
+    return folder
+
+
+@contextmanager
+def connected(kit: Path, timeout_s: float = 20.0) -> Iterator[Any]:
+    """A person's connection to the coordinator, closed at the end of the block.
+
+    Raises:
+        ConfigError: if the kit is not a person's.
+        EngineError: if the coordinator can't be reached.
+    """
+    found = read_kit(kit)
+    if found.kind != "person":
+        raise ConfigError(f"{kit} is the kit of a {found.kind}", "Name the kit of a person.")
+    try:
+        connection = new_secure_session(found.name, str(kit), timeout=timeout_s)
+    except NoConnection as error:
+        where = f"{found.study.address}:{found.study.port}"
+        raise EngineError(
+            f"The coordinator at {where} does not answer", "Start it, or look at name, port and firewall."
+        ) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def submit(kit: Path, job: Job, sites: Sequence[str]) -> str:
+    """Hand a job in.
+
+    Returns: the engine's id of the job.
+    Raises: ConfigError: if a site is not in the study; EngineError: if the coordinator can't be reached.
+    """
+    known = {site.name for site in read_kit(kit).study.sites}
+    unknown = sorted(set(sites) - known)
+    if unknown:
+        raise ConfigError(f"There is no site {unknown[0]!r} in the study", f"Choose from {', '.join(sorted(known))}.")
+    with connected(kit) as connection, tempfile.TemporaryDirectory() as folder:
+        return str(connection.submit_job(str(write_engine_job(job, sites, Path(folder)))))
+
+
+def pause(kit: Path, job: Job) -> None:
+    """Ask a running job to end after its present round.
+
+    Raises: ConfigError: if it is not running; EngineError: if the coordinator can't be reached.
+    """
+    with connected(kit) as connection:
+        for one in connection.list_jobs(name_prefix=job_hash(job)[:16]):
+            if one["status"] == "RUNNING":
+                connection.do_app_command(one["job_id"], STOP, {})
+                return
+    raise ConfigError("The job is not running", "Look at: flame coordinator status KIT")
+
+
+def ask_status(kit: Path) -> tuple[set[str], list[tuple[str, str, str]]]:
+    """Sites that are connected; and name, engine's status and time of handing in of every job.
+
+    Raises: EngineError: if the coordinator can't be reached.
+    """
+    with connected(kit) as connection:
+        sites = {one.name for one in connection.get_connected_client_list()}
+        jobs = connection.list_jobs()
+    return sites, [(str(one["job_name"]), str(one["status"]), str(one.get("submit_time", ""))) for one in jobs]

@@ -1,0 +1,67 @@
+"""What the engine carries: a model to a site, an update or a reason back. Bytes in FLAME's own forms, and names."""
+
+from typing import Any
+
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.shareable import Shareable, make_reply
+
+from flame.errors import EngineError
+from flame.federation.folder import encode_model
+from flame.federation.job import Job
+from flame.federation.rounds import State
+from flame.federation.store import decode_arrays
+
+__all__ = ["STOP", "TRAIN", "accepted", "question", "read_answer", "read_question", "refused"]
+
+TRAIN = "train"
+"""The only thing that a site is asked to do."""
+
+STOP = "flame.stop"
+"""What a running job is asked to end after its present round."""
+
+_JOB, _ROUND, _MODEL, _UPDATE, _REASON = "flame_job", "flame_round", "flame_model", "flame_update", "flame_reason"
+
+
+def question(state: State) -> Any:
+    """The running round as a site is asked it: the job, the round's number, the model."""
+    message = Shareable()
+    message[_JOB] = state.job.model_dump_json()
+    message[_ROUND] = state.round
+    message[_MODEL] = encode_model(state.arrays)
+    return message
+
+
+def read_question(message: Any, site: str) -> State:
+    """The state that a site trains on; it knows of no other site.
+
+    Raises: EngineError: if it is no question of this version of FLAME.
+    """
+    try:
+        job, round, model = message[_JOB], message[_ROUND], message[_MODEL]
+        return State(Job.model_validate_json(job), (site,), int(round), decode_arrays(model)[1], {})
+    except (KeyError, TypeError, ValueError) as error:
+        raise EngineError(
+            "The coordinator's question can't be read", "Install the coordinator's version of FLAME."
+        ) from error
+
+
+def accepted(update: bytes) -> Any:
+    """A site's update as its reply."""
+    reply = make_reply(ReturnCode.OK)
+    reply[_UPDATE] = update
+    return reply
+
+
+def refused(reason: str) -> Any:
+    """Why a site sends no update. The reason names no patient."""
+    reply = make_reply(ReturnCode.OK)
+    reply[_REASON] = reason
+    return reply
+
+
+def read_answer(reply: Any) -> bytes | str:
+    """The update in a site's reply, or why there is none."""
+    update = reply.get(_UPDATE)
+    if isinstance(update, bytes):
+        return update
+    return str(reply.get(_REASON) or f"the engine says {reply.get_return_code()}")

@@ -1,0 +1,176 @@
+"""From a study to start-up kits: certificates of one authority, and settings that let in no code from outside."""
+
+import contextlib
+import io
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nvflare.lighter.prov_utils import prepare_builders
+from nvflare.lighter.provision import prepare_project
+from nvflare.lighter.provisioner import Provisioner
+
+from flame.errors import ConfigError
+from flame.federation.nvflare.study import Kit, Role, Study
+from flame.files import write_json, write_text
+
+__all__ = ["COORDINATOR", "provision"]
+
+COORDINATOR = "coordinator"
+
+_ROLES: Mapping[Role, str] = {
+    "coordinator_admin": "project_admin",
+    "site_admin": "org_admin",
+    "researcher": "lead",
+    "auditor": "member",
+}
+"""Our roles as the engine calls them."""
+
+_STREAMING = {
+    "streaming_window_size": 2097152,
+    "streaming_chunk_size": 262144,
+    "streaming_ack_interval": 524288,
+    "streaming_retry_wait": 60,
+    "streaming_retry_timeout": 600,
+}
+"""For lines of 20 Mbit/s; the engine's own values are for 25 Gbit/s, and a model of 80 MB never arrives with them."""
+
+_HEARTBEAT_S = 120
+
+_LAUNCHER = "flame.federation.nvflare.launcher.TolerantLauncher"
+
+
+def provision(study: Study, out: Path) -> dict[str, Path]:
+    """Make the kits of a study, each a folder below `out/kits`, and keep the authority's key in `out/authority`.
+
+    Whoever holds `out/authority` can make new identities: it stays with the coordinator's administrator.
+
+    Returns: owner's name -> folder of the kit.
+    Raises: ConfigError: if `out` holds kits already.
+    """
+    if (out / "kits").exists():
+        raise ConfigError(f"{out} holds kits already", "Choose another folder, or hand out those.")
+    description = _description(study)
+    project = prepare_project(description)
+    workspace = out / "authority"
+    workspace.mkdir(parents=True, exist_ok=True)
+    workspace.chmod(0o700)
+    with _quiet():
+        context = Provisioner(str(workspace), prepare_builders(description)).provision(project)
+    made = Path(context["current_prod_dir"])
+    kits = {kit.name: kit for kit in _kits(study)}
+    partial = out / ".partial.kits"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for name, kit in kits.items():
+        shutil.move(made / name, partial / name)
+        _finish(partial / name, kit)
+    partial.rename(out / "kits")
+    return {name: out / "kits" / name for name in kits}
+
+
+def _kits(study: Study) -> list[Kit]:
+    kits = [Kit(kind="coordinator", name=COORDINATOR, organisation=study.organisation, study=study)]
+    kits += [Kit(kind="site", name=one.name, organisation=one.organisation, study=study) for one in study.sites]
+    kits += [Kit(kind="person", name=one.email, organisation=one.organisation, study=study) for one in study.people]
+    return kits
+
+
+def _description(study: Study) -> dict[str, Any]:
+    """The study as the engine's project file describes one."""
+    coordinator = {
+        "name": COORDINATOR,
+        "type": "server",
+        "org": study.organisation,
+        "fed_learn_port": study.port,
+        "admin_port": study.port,
+        "default_host": study.address,
+        "host_names": [study.address],
+    }
+    sites = [{"name": one.name, "type": "client", "org": one.organisation} for one in study.sites]
+    people = [
+        {"name": one.email, "type": "admin", "org": one.organisation, "role": _ROLES[one.role]} for one in study.people
+    ]
+    return {
+        "api_version": 3,
+        "name": study.name,
+        "description": study.name,
+        "participants": [coordinator, *sites, *people],
+        "builders": [
+            {
+                "path": "nvflare.lighter.impl.workspace.WorkspaceBuilder",
+                "args": {"template_file": ["master_template.yml"]},
+            },
+            {
+                "path": "nvflare.lighter.impl.static_file.StaticFileBuilder",
+                "args": {"config_folder": "config", "scheme": "tcp", "require_signed_jobs": True},
+            },
+            {"path": "nvflare.lighter.impl.cert.CertBuilder", "args": {"root_valid_days": 3650}},
+            {"path": "nvflare.lighter.impl.signature.SignatureBuilder"},
+        ],
+    }
+
+
+def _finish(folder: Path, kit: Kit) -> None:
+    """Write who the kit belongs to, and settings in the place of the engine's own."""
+    write_text(folder / "kit.json", kit.model_dump_json(indent=1) + "\n")
+    for secret in folder.glob("startup/*.key"):
+        secret.chmod(0o600)
+    if kit.kind == "person":
+        return
+    local = folder / "local"
+    resources = json.loads((local / "resources.json.default").read_text(encoding="utf-8"))
+    write_json(local / "resources.json", _hardened(resources, kit))
+    permissions = json.loads((local / "authorization.json.default").read_text(encoding="utf-8"))
+    write_json(local / "authorization.json", _authorised(permissions))
+    write_json(local / "comm_config.json", _STREAMING)
+
+
+def _hardened(resources: dict[str, Any], kit: Kit) -> dict[str, Any]:
+    """Classes of the installed FLAME only, and no log of a site's for anybody else."""
+    components = [one for one in resources["components"] if one["id"] != "site_log_streamer"]
+    changed = {
+        **resources,
+        "class_list_enforcement_mode": "enforce",
+        "class_allow_list": ["flame."],
+        "allow_log_streaming": False,
+        "components": components,
+    }
+    if kit.kind == "site":
+        next(one for one in components if one["id"] == "process_launcher")["path"] = _LAUNCHER
+    else:
+        changed["servers"] = [
+            {**resources["servers"][0], "heart_beat_timeout": _HEARTBEAT_S},
+            *resources["servers"][1:],
+        ]
+    return changed
+
+
+def _authorised(authorization: dict[str, Any]) -> dict[str, Any]:
+    """Nobody brings code or opens a shell anywhere; running jobs may be asked how they stand."""
+    rights = ("submit_job", "clone_job", "manage_job", "download_job", "view", "operate", "app_command")
+    nothing = {"shell_commands": "none", "byoc": "none"}
+    permissions = authorization["permissions"]
+    return {
+        **authorization,
+        "permissions": {
+            "project_admin": {**dict.fromkeys(rights, "any"), **nothing},
+            "org_admin": {**permissions["org_admin"], **nothing},
+            "lead": {**permissions["lead"], **nothing, "app_command": "any"},
+            "member": {"view": "any"},
+        },
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the engine's own chatter off the screen."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        logging.disable(logging.INFO)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)

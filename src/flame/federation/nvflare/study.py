@@ -1,0 +1,133 @@
+"""A study: who takes part, as data, and the kits that are made of it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from flame.errors import ConfigError
+from flame.federation.update import SITE_NAME
+from flame.files import write_text
+from flame.records.dataset import read_site
+from flame.settings import Settings, read_toml
+
+__all__ = ["Kit", "Person", "Role", "Site", "SiteFolders", "Study", "enrol", "read_folders", "read_kit", "read_study"]
+
+Role = Literal["coordinator_admin", "site_admin", "researcher", "auditor"]
+"""Who may do what: run the coordinator and all jobs; look after one's own site; submit jobs; look on."""
+
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,31}$")]
+_Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
+
+
+class Site(Settings):
+    """A hospital taking part, and the organisation that it belongs to."""
+
+    name: str = Field(pattern=SITE_NAME)
+    organisation: _Name
+
+
+class Person(Settings):
+    """Somebody with a certificate of their own."""
+
+    email: str = Field(pattern=r"^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+$")
+    organisation: _Name
+    role: Role
+
+
+class Study(Settings):
+    """Who takes part.
+
+    Args:
+        name: of the study.
+        address: host name or address of the coordinator, as the sites reach it.
+        port: the one port that sites and people connect to.
+        sites: at least two.
+        people: at least one coordinator's administrator among them.
+    """
+
+    name: _Name
+    address: _Address
+    port: int = Field(default=8443, ge=1, le=65535)
+    organisation: _Name = "coordinator"
+    sites: tuple[Site, ...] = Field(min_length=2)
+    people: tuple[Person, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _once(self) -> "Study":
+        names = [site.name for site in self.sites] + [person.email for person in self.people]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{twice[0]!r} is there twice")
+        if not any(person.role == "coordinator_admin" for person in self.people):
+            raise ValueError("nobody has the role coordinator_admin")
+        return self
+
+
+class Kit(Settings):
+    """What a start-up kit says of its owner; `kit.json` in the kit's folder."""
+
+    kind: Literal["coordinator", "site", "person"]
+    name: str
+    organisation: str
+    study: Study
+
+
+class SiteFolders(Settings):
+    """Where a site keeps what the engine needs; the site's own file `flame.toml` in its kit, never sent.
+
+    Args:
+        data: the site's BIDS folder.
+        work: folder for prepared samples, consent and ledger.
+    """
+
+    data: Path
+    work: Path
+
+
+def read_study(path: Path) -> Study:
+    """Read a `study.toml`. Raises ConfigError if it can't be used; the message names the key."""
+    return read_toml(path, Study)
+
+
+def read_kit(folder: Path) -> Kit:
+    """What the kit in `folder` is.
+
+    Raises: ConfigError: if it is no kit.
+    """
+    path = folder / "kit.json"
+    try:
+        return Kit.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder} is no start-up kit", "Name the folder that the coordinator handed out; it holds kit.json."
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged", "Unpack the kit again.") from error
+
+
+def read_folders(kit: Path) -> SiteFolders:
+    """The folders that the site named when it enrolled.
+
+    Raises: ConfigError: if it has not.
+    """
+    path = kit / "flame.toml"
+    if not path.exists():
+        raise ConfigError(f"{kit} has not been enrolled", "Run: flame site enrol KIT --data FOLDER --work FOLDER")
+    return read_toml(path, SiteFolders)
+
+
+def enrol(kit: Path, data: Path, work: Path) -> None:
+    """Note where a site's folders are, in its kit.
+
+    Raises: ConfigError: if the kit is not a site's; DataError: if `data` is not a site's BIDS folder.
+    """
+    found = read_kit(kit)
+    if found.kind != "site":
+        raise ConfigError(f"{kit} is the kit of a {found.kind}", "Name the kit of a site.")
+    read_site(data)
+    work.mkdir(parents=True, exist_ok=True)
+    folders = {"data": str(data.resolve()), "work": str(work.resolve())}
+    lines = [f"{name} = {json.dumps(path, ensure_ascii=False)}" for name, path in folders.items()]
+    write_text(kit / "flame.toml", "\n".join(lines) + "\n")
