@@ -13,7 +13,7 @@ from flame.imaging.cube import Crop
 from flame.imaging.prepare import CONTEXTS, Context, PreparedPatient, prepare_patient
 from flame.learning import samples
 from flame.learning.samples import SampleStore, build_stores, open_store
-from flame.models.encoding import encode, encode_exams, halved
+from flame.models.encoding import encode, halved
 from flame.records.dataset import Site, read_site, write_site
 from flame.records.patient import Patient
 
@@ -44,21 +44,6 @@ def test_a_store_holds_what_was_prepared(site: Site, tmp_path: Path) -> None:
         assert store.days[place, 0] == 28
         assert np.isnan(store.days[place, 1:]).all()
     assert np.isnan(store.responder).all()  # nobody was seen half a year after radiotherapy
-
-
-def test_later_views_come_after_the_patients_own(site: Site, tmp_path: Path) -> None:
-    first, second = site.patients
-    last, end = second.exams[-1], second.courses[0].end_day
-    often = replace(second, exams=(*second.exams, *(replace(last, day=end + day) for day in (91, 182))))
-    store = build(replace(site, patients=(first, often)), tmp_path / "store", "pre_rt")
-    assert store.owner.tolist() == [0, 1, 1, 1]  # the second patient as of days 28 and 91 too
-    assert (store.later_views(0), store.later_views(1)) == ([], [2, 3])
-    assert np.array_equal(np.isfinite(store.days).sum(1), [1, 3, 2, 1])
-    assert len(store.halved) == len(store.responder) == 2
-    prepared = prepare_patient(often, CROP)
-    seen = encode_exams(prepared, prepared.courses[0], prepared.exams[2:3])
-    assert np.array_equal(store.volumes[3], seen.volumes)
-    assert np.array_equal(store.scalars[3], seen.scalars)
 
 
 def test_arrays_stay_on_disk_until_looked_at(site: Site, tmp_path: Path) -> None:

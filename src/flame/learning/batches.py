@@ -9,9 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from flame.imaging.prepare import Context
 from flame.learning.samples import SampleStore
-from flame.models.encoding import is_day, scalar_names
 
 __all__ = ["EvolutionBatch", "ResponseBatch", "evolution_batch", "response_batch"]
 
@@ -19,9 +17,6 @@ WINDOW_SHARE = 0.75
 """Side of the window that training looks at, as a share of the learning grid's; prediction looks at all of it."""
 
 INTENSITY_SPREAD = 0.1
-
-LATER_SHARE = 0.5
-"""Share of visits at which a patient with later views is seen as of one of these (ADR 11)."""
 
 RECORD_DROPOUT = 0.5
 """Share of the scalars that an evolution sample hides at each visit. They are as good as a name: with all of them in
@@ -65,12 +60,10 @@ def evolution_batch(
 ) -> EvolutionBatch:
     """Windows of the samples `rows` (store, place), mirrored left to right half of the time, intensities jittered.
 
-    Half of the time a patient is seen as of a later exam, if there is one. Half of the scalars are hidden: zero, which
-    is the middle of each scale. The others are twice as large, so that what a layer gets is on average what it will get
-    when all are shown (Srivastava 2014). Days of exams are always shown as they are: they say which view it is.
+    Half of the scalars are hidden: zero, which is the middle of each scale. The others are twice as large, so that what
+    a layer gets is on average what it will get when all are shown (Srivastava 2014).
     """
     volumes, labels = [], []
-    rows = [(number, _view(stores[number], place, generator)) for number, place in rows]
     for number, place in rows:
         store = stores[number]
         size = store.labels.shape[-1]
@@ -85,8 +78,8 @@ def evolution_batch(
         labels.append(label_maps)
     days = _gathered(stores, rows, "days")
     scalars = torch.from_numpy(_gathered(stores, rows, "scalars"))
-    shown = (torch.rand(scalars.shape, generator=generator) >= RECORD_DROPOUT) / (1 - RECORD_DROPOUT)
-    scalars *= torch.where(_days(stores[0].context), 1.0, shown)
+    shown = torch.rand(scalars.shape, generator=generator) >= RECORD_DROPOUT
+    scalars *= shown / (1 - RECORD_DROPOUT)
     return EvolutionBatch(
         torch.stack(volumes),
         scalars,
@@ -106,19 +99,6 @@ def response_batch(
     volumes = [_seen(stores[number].halved[place], generator) if images else torch.empty(0) for number, place in rows]
     scalars, responder = _gathered(stores, rows, "scalars"), _gathered(stores, rows, "responder")
     return ResponseBatch(torch.stack(volumes), torch.from_numpy(scalars), torch.from_numpy(responder))
-
-
-def _view(store: SampleStore, place: int, generator: torch.Generator) -> int:
-    """The patient's own view, or one of the later ones."""
-    later = store.later_views(place)
-    if not later or torch.rand((), generator=generator) >= LATER_SHARE:
-        return place
-    return later[int(torch.randint(len(later), (), generator=generator))]
-
-
-def _days(context: Context) -> Tensor:
-    """Which scalars say when an exam took place, bool (values,)."""
-    return torch.tensor([is_day(name) for name in scalar_names(context)])
 
 
 def _seen(volumes: NDArray[np.float16], generator: torch.Generator) -> Tensor:

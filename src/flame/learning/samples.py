@@ -1,22 +1,20 @@
 """Samples of a site, prepared once and read from memory-mapped arrays.
 
-A store holds one site's patients in one context. The first views are the patients' own, in the same order; after them
-come their later views, see `learning.views`.
+A store holds one site's patients in one context:
 
     index.json      patients, exclusions, horizons, and a fingerprint of the source files
-    owner.npy       int64 (views,): place of the patient whose view it is
-    volumes.npy     float16 (views, channels, x, y, z), see `models.encoding`
-    scalars.npy     float32 (views, values)
-    labels.npy      uint8 (views, horizons, x, y, z): the truth
-    days.npy        float32 (views, horizons): when it was seen [days since the end of the course], NaN if never
+    volumes.npy     float16 (patients, channels, x, y, z), see `models.encoding`
     halved.npy      float16 (patients, channels, x/2, y/2, z/2)
+    scalars.npy     float32 (patients, values)
+    labels.npy      uint8 (patients, horizons, x, y, z): the truth
+    days.npy        float32 (patients, horizons): when it was seen [days since the end of the course], NaN if never
     responder.npy   float32 (patients,): 1, 0 or NaN if not known
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +23,17 @@ from numpy.typing import NDArray
 
 from flame.errors import DataError
 from flame.files import read_json, replacing, write_json
-from flame.imaging.prepare import Context, Crop, PreparedPatient, prepare_patient
+from flame.imaging.prepare import FIRST_POST_RT_DAYS, Context, Crop, PreparedPatient, prepare_patient
 from flame.learning.endpoint import is_responder
-from flame.learning.targets import horizons_of
-from flame.learning.views import views
-from flame.models.encoding import encode_exams
+from flame.learning.targets import horizons_of, targets
+from flame.models.encoding import encode
 from flame.records.dataset import Site
 from flame.records.patient import Arm, Patient
 
 __all__ = ["SampleStore", "build_stores", "open_store"]
 
-_OF_VIEWS = ("volumes", "scalars", "labels", "days")
-_OF_PATIENTS = ("halved", "responder")
-_ARRAYS = ("owner", *_OF_VIEWS, *_OF_PATIENTS)
-_FORMAT = 2
+_ARRAYS = ("volumes", "halved", "scalars", "labels", "days", "responder")
+_FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,26 +41,19 @@ class SampleStore:
     """Memory-mapped samples of one site in one context; arrays as in the module's description."""
 
     site: str
-    context: Context
     patients: tuple[str, ...]
     arms: tuple[Arm, ...]
     excluded: tuple[tuple[str, str], ...]
-    owner: NDArray[np.int64]
     volumes: NDArray[np.float16]
+    halved: NDArray[np.float16]
     scalars: NDArray[np.float32]
     labels: NDArray[np.uint8]
     days: NDArray[np.float32]
-    halved: NDArray[np.float16]
     responder: NDArray[np.float32]
 
     def offered(self) -> dict[Arm, int]:
         """Number of patients by arm."""
         return {arm: self.arms.count(arm) for arm in dict.fromkeys(self.arms)}
-
-    def later_views(self, place: int) -> list[int]:
-        """The later views of the patient at `place`."""
-        patients = len(self.patients)
-        return [patients + int(number) for number in np.flatnonzero(self.owner[patients:] == place)]
 
 
 def build_stores(site: Site, folders: Mapping[Context, Path], crop: Crop) -> dict[Context, SampleStore]:
@@ -99,18 +87,14 @@ def open_store(folder: Path) -> SampleStore:
     except (FileNotFoundError, ValueError) as error:
         raise DataError(f"{folder} is not a whole sample store: {error}", "Delete it; it is made again.") from error
     excluded = tuple((patient, reason) for patient, reason in index["excluded"])
-    patients, arms = tuple(index["patients"]), tuple(index["arms"])
-    return SampleStore(index["site"], index["context"], patients, arms, excluded, **arrays)
+    return SampleStore(index["site"], tuple(index["patients"]), tuple(index["arms"]), excluded, **arrays)
 
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """A patient's arrays, and those of each of their views."""
-
     patient: str
     arm: Arm
     arrays: dict[str, NDArray[Any]]
-    views: list[dict[str, NDArray[Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +133,9 @@ def _write(site: Site, folder: Path, context: Context, draft: _Draft, fingerprin
             f"No patient of {site.name} can be used for context {context}: {reasons or 'the site has no patients'}",
             "Run `flame check` on the site's folder.",
         )
-    own = [(place, sample.views[0]) for place, sample in enumerate(draft.samples)]
-    later = [(place, view) for place, sample in enumerate(draft.samples) for view in sample.views[1:]]
-    ordered = [*own, *later]
-    _save(folder, "owner", [np.array(place, np.int64) for place, _ in ordered])
-    for name in _OF_VIEWS:
-        _save(folder, name, [view[name] for _, view in ordered])
-    for name in _OF_PATIENTS:
-        _save(folder, name, [sample.arrays[name] for sample in draft.samples])
+    for name in _ARRAYS:
+        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.stack([sample.arrays[name] for sample in draft.samples]), allow_pickle=False)
     content = {
         "fingerprint": fingerprint,
         "site": site.name,
@@ -169,31 +148,43 @@ def _write(site: Site, folder: Path, context: Context, draft: _Draft, fingerprin
     write_json(folder / "index.json", content)
 
 
-def _save(folder: Path, name: str, rows: Sequence[NDArray[Any]]) -> None:
-    with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, np.stack(rows), allow_pickle=False)
-
-
 def _prepared(patient: Patient, crop: Crop) -> PreparedPatient:
     if not patient.courses:
         raise DataError(f"Patient {patient.id} has no radiotherapy course", "Add the course or leave the patient out.")
-    return prepare_patient(patient, crop)
+    return prepare_patient(_without_later_images(patient), crop)
 
 
 def _sample(prepared: PreparedPatient, context: Context) -> _Sample:
     course = prepared.courses[0]
-    seen = views(prepared, course, context)
-    inputs = [encode_exams(prepared, course, view.exams) for view in seen]
+    inputs = encode(prepared, course, context)
+    labels, days = _truth(prepared, context)
     responder = is_responder(prepared, course)
     arrays: dict[str, NDArray[Any]] = {
-        "halved": inputs[0].halved,
+        "volumes": inputs.volumes,
+        "halved": inputs.halved,
+        "scalars": inputs.scalars,
+        "labels": labels,
+        "days": days,
         "responder": np.array(np.nan if responder is None else responder, np.float32),
     }
-    rows: list[dict[str, NDArray[Any]]] = [
-        {"volumes": one.volumes, "scalars": one.scalars, "labels": view.labels, "days": view.days}
-        for one, view in zip(inputs, seen, strict=True)
-    ]
-    return _Sample(prepared.patient.id, course.course.arm, arrays, rows)
+    return _Sample(prepared.patient.id, course.course.arm, arrays)
+
+
+def _without_later_images(patient: Patient) -> Patient:
+    """The patient without the images that no context shows; of later exams only the label map is wanted."""
+    last = patient.courses[0].end_day + FIRST_POST_RT_DAYS[1]
+    exams = (exam if exam.day <= last else replace(exam, sequences={}) for exam in patient.exams)
+    return replace(patient, exams=tuple(exams))
+
+
+def _truth(patient: PreparedPatient, context: Context) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    horizons = horizons_of(context)
+    labels = np.zeros((len(horizons), *patient.grid.shape), np.uint8)
+    days = np.full(len(horizons), np.nan, np.float32)
+    for target in targets(patient, patient.courses[0], horizons):
+        number = horizons.index(target.nominal)
+        labels[number], days[number] = target.label_map, target.horizon
+    return labels, days
 
 
 def _files(patients: Sequence[Patient]) -> Iterator[Path]:

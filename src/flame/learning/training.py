@@ -47,8 +47,7 @@ def usable_rows(stores: Sequence[SampleStore], task: Task) -> list[Row]:
     """
     rows = []
     for number, store in enumerate(stores):
-        own = store.days[: len(store.patients)]
-        known = np.isfinite(store.responder) if task == "response" else np.isfinite(own).any(1)
+        known = np.isfinite(store.responder) if task == "response" else np.isfinite(store.days).any(1)
         rows += [(number, int(place)) for place in np.flatnonzero(known)]
     sites = ", ".join(store.site for store in stores)
     if not rows:

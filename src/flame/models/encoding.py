@@ -21,10 +21,8 @@ __all__ = [
     "DISTANCE_SCALE_MM",
     "Inputs",
     "encode",
-    "encode_exams",
     "halved",
     "is_clinical",
-    "is_day",
     "region_maps",
     "scalar_names",
     "signed_distance",
@@ -89,11 +87,6 @@ def is_clinical(name: str) -> bool:
     return not name.startswith((_MEASURED, "present_"))
 
 
-def is_day(name: str) -> bool:
-    """Whether a scalar says when an exam took place."""
-    return name.endswith("_day")
-
-
 def region_maps(label_map: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Regions of a label map (x, y, z) as bool (3, x, y, z) in the order of REGIONS."""
     return np.stack([np.isin(label_map, labels) for labels in REGIONS.values()])
@@ -123,11 +116,7 @@ def encode(patient: PreparedPatient, course: PreparedCourse, context: Context) -
 
     Raises: DataError: if an exam or a label map that the context needs is missing.
     """
-    return encode_exams(patient, course, observed(patient, course, context))
-
-
-def encode_exams(patient: PreparedPatient, course: PreparedCourse, exams: tuple[PreparedExam, ...]) -> Inputs:
-    """Encode a patient as seen in `exams`: one for context `pre_rt`, two for `first_post_rt`, all with a label map."""
+    exams = observed(patient, course, context)
     volumes = np.stack(list(_channels(patient, course, exams))).astype(np.float16)
     scalars = np.array([*_record(patient, course), *_measurements(patient, course, exams)], np.float32)
     return Inputs(volumes, scalars)
