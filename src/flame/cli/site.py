@@ -62,11 +62,25 @@ def _tell(flaws: "list[Flaw] | tuple[Flaw, ...]") -> None:
 
 
 def _details(what: "Event") -> str:
-    from flame.site.entries import Approved, Declined, Offered, Opened, Received, Sent, Withdrawn
+    from flame.site.entries import (
+        Approved,
+        Declined,
+        Offered,
+        Opened,
+        PatientWithdrawn,
+        Received,
+        Registered,
+        Sent,
+        Withdrawn,
+    )
 
     match what:
         case Opened():
             return f"key {what.public_key[:16]}"
+        case Registered():
+            return f"{what.person}, key {what.public_key[:16]}"
+        case PatientWithdrawn():
+            return f"digest {what.keyed_digest[:16]}, by {what.by}"
         case Offered():
             return f"{what.task}, from {what.peer}"
         case Approved() | Withdrawn():

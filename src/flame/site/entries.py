@@ -1,6 +1,8 @@
 """What a ledger holds: one kind of entry for each thing that can enter or leave, or be decided.
 
-An entry names jobs, arrays and people who decide; never a patient.
+An entry names jobs, arrays and people who decide; never a patient. `record` is the SHA-256 of the file behind an entry:
+of the proposal that was offered, or of what a person signed; None where there is no such file, as where the site's
+policy declines by itself.
 """
 
 import hashlib
@@ -19,7 +21,9 @@ __all__ = [
     "Event",
     "Offered",
     "Opened",
+    "PatientWithdrawn",
     "Received",
+    "Registered",
     "Sent",
     "SentArray",
     "Withdrawn",
@@ -39,6 +43,14 @@ class Opened(Settings):
     public_key: Hash
 
 
+class Registered(Settings):
+    """From here on a person of the site may decide, with the key that belongs to `public_key`."""
+
+    event: Literal["registered"] = "registered"
+    person: Name
+    public_key: Hash
+
+
 class Offered(Settings):
     """A job arrived; nothing is done for it yet."""
 
@@ -46,6 +58,7 @@ class Offered(Settings):
     job: Hash
     task: Name
     peer: Name
+    record: Hash | None = None
 
 
 class Approved(Settings):
@@ -54,6 +67,7 @@ class Approved(Settings):
     event: Literal["approved"] = "approved"
     job: Hash
     by: Name
+    record: Hash | None = None
 
 
 class Declined(Settings):
@@ -63,6 +77,7 @@ class Declined(Settings):
     job: Hash
     by: Name
     reason: Name
+    record: Hash | None = None
 
 
 class Withdrawn(Settings):
@@ -70,6 +85,19 @@ class Withdrawn(Settings):
 
     event: Literal["withdrawn"] = "withdrawn"
     job: Hash
+    by: Name
+    record: Hash | None = None
+
+
+class PatientWithdrawn(Settings):
+    """A patient takes no part from the next round on.
+
+    `keyed_digest` is HMAC-SHA-256 of the patient's id under a secret that stays at the site: without the secret nobody
+    can try ids until one fits.
+    """
+
+    event: Literal["patient_withdrawn"] = "patient_withdrawn"
+    keyed_digest: Hash
     by: Name
 
 
@@ -112,7 +140,7 @@ class Sent(Settings):
     noise: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
-Event = Opened | Offered | Approved | Declined | Withdrawn | Received | Sent
+Event = Opened | Registered | Offered | Approved | Declined | Withdrawn | PatientWithdrawn | Received | Sent
 
 
 class Entry(Settings):
