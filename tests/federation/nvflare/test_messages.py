@@ -6,9 +6,11 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from flame.errors import EngineError
+from flame.federation.gate import Answer
 from flame.federation.job import Job
 from flame.federation.nvflare.messages import accepted, question, read_answer, read_question, refused
 from flame.federation.rounds import State, first_state
+from flame.site.ledger import Head
 
 JOB = Job(task="response", model="clinical", context="pre_rt", seed=0, rounds=2)
 
@@ -32,6 +34,13 @@ def test_a_question_that_lacks_a_part_is_refused(key: str) -> None:
 
 
 def test_an_answer_is_an_update_or_a_reason() -> None:
-    assert read_answer(accepted(b"bytes")) == b"bytes"
+    answer = Answer(b"bytes", Head(count=3, hash="0" * 64, signature="1" * 128))
+    assert read_answer(accepted(answer)) == answer
     assert read_answer(refused("not approved")) == "not approved"
     assert "EXECUTION_EXCEPTION" in read_answer(make_reply(ReturnCode.EXECUTION_EXCEPTION))  # type: ignore[operator]
+
+
+def test_an_answer_that_hides_how_far_the_ledger_has_come_does_not_count() -> None:
+    reply = accepted(Answer(b"bytes", Head(count=3, hash="0" * 64)))
+    reply["flame_head"] = "{}"
+    assert read_answer(reply) == "it does not say how far the site's ledger has come"
