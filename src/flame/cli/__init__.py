@@ -3,7 +3,7 @@
 import typer
 
 from flame import __version__
-from flame.cli import compare, data, predict, rano, site, trial
+from flame.cli import cohort, compare, consent, coordinator, data, enrol, predict, rano, site, trial
 from flame.cli.border import guarded
 
 __all__ = ["app", "main"]
@@ -36,6 +36,7 @@ for name, command in (
     ("compare", compare.compare),
     ("trial", trial.trial),
     ("check", data.check),
+    ("cohort", cohort.cohort),
     ("predict", predict.predict),
     ("rano", rano.rano),
     ("verify", site.verify),
@@ -43,8 +44,32 @@ for name, command in (
     app.command(name)(guarded(command))
 
 at_site = typer.Typer(help="What a hospital keeps and decides.", no_args_is_help=True)
-at_site.command("ledger")(guarded(site.ledger))
+for word, decision in (
+    ("enrol", enrol.enrol),
+    ("start", enrol.start),
+    ("ledger", site.ledger),
+    ("key", consent.key),
+    ("register", consent.register),
+    ("jobs", consent.jobs),
+    ("show", consent.show),
+    ("approve", consent.approve),
+    ("decline", consent.decline),
+    ("withdraw", consent.withdraw),
+    ("withdraw-patient", consent.withdraw_patient),
+):
+    at_site.command(word)(guarded(decision))
 app.add_typer(at_site, name="site")
+
+at_coordinator = typer.Typer(help="Run a study over many sites.", no_args_is_help=True)
+for word, step in (
+    ("provision", coordinator.provision),
+    ("start", coordinator.start),
+    ("submit", coordinator.submit),
+    ("status", coordinator.status),
+    ("pause", coordinator.pause),
+):
+    at_coordinator.command(word)(guarded(step))
+app.add_typer(at_coordinator, name="coordinator")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "TrainingSettings",
     "TrimmedMean",
     "job_hash",
+    "job_text",
     "read_job",
     "write_job",
 ]
@@ -148,7 +149,12 @@ def read_job(path: Path) -> Job:
 
 def write_job(path: Path, job: Job) -> None:
     """Write `job` as TOML, atomically; `read_job` gives an equal job back."""
-    write_text(path, _toml(job.model_dump(mode="json")))
+    write_text(path, job_text(job))
+
+
+def job_text(job: Job) -> str:
+    """The job as TOML."""
+    return _toml(job.model_dump(mode="json"))
 
 
 def _toml(tables: dict[str, Any]) -> str:

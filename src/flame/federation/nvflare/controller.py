@@ -15,6 +15,7 @@ from flame.federation import folder as files
 from flame.federation.job import Job, job_hash
 from flame.federation.local import initial_arrays
 from flame.federation.nvflare.messages import STOP, TRAIN, question, read_answer
+from flame.federation.nvflare.record import LEDGER, Record
 from flame.federation.nvflare.waiting import Waiting
 from flame.federation.rounds import State, first_state
 from flame.federation.steps import begin, close, has_answered, keep, keep_model
@@ -47,7 +48,9 @@ class RoundController(Controller):
 
     def start_controller(self, fl_ctx: Any) -> None:
         """Find the job's folder, and let the coordinator's administrator ask for a stop."""
-        self._folder = run_folder(Path(fl_ctx.get_engine().get_workspace().get_root_dir()), self._job)
+        kit = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+        self._record = Record(kit / LEDGER)
+        self._folder = run_folder(kit, self._job)
         self._folder.mkdir(parents=True, exist_ok=True)
         engine = fl_ctx.get_engine()
         if hasattr(engine, "register_app_command"):
@@ -92,6 +95,7 @@ class RoundController(Controller):
         waiting = Waiting(self._job.limits, time.monotonic())
         task = Task(TRAIN, question(state), result_received_cb=partial(self._received, state))
         if asked:
+            self._record.sent(state, asked)
             self.broadcast(task, fl_ctx, targets=asked, min_responses=len(asked))
         while not abort_signal.triggered:
             valid = sum(files.read_update(self._folder, state.round, site) is not None for site in state.sites)
@@ -106,9 +110,12 @@ class RoundController(Controller):
         site = client_task.client.name
         try:
             found = read_answer(client_task.result)
-            reason = keep(self._folder, state, site, found) if isinstance(found, bytes) else found
-            if not isinstance(found, bytes):
+            if isinstance(found, str):
                 files.save_refusal(self._folder, state.round, site, found)
+                reason: str | None = found
+            else:
+                self._record.received(state, site, found)
+                reason = keep(self._folder, state, site, found.update)
         except Exception as error:  # noqa: BLE001  the engine's border: one site's answer must not end the job
             _log.exception("the answer of %s could not be kept", site)
             reason = f"it could not be kept: {type(error).__name__}"

@@ -1,6 +1,7 @@
 """A site's side of a round on the engine: ask whether it may, train, look at what leaves, answer."""
 
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from flame.errors import FlameError
+from flame.federation.gate import House, gated_answer
 from flame.federation.nvflare.messages import TRAIN, accepted, read_question, refused
 from flame.federation.nvflare.study import read_folders, read_kit
-from flame.federation.nvflare.training import answer_question
 
 __all__ = ["SiteExecutor"]
 
@@ -27,8 +28,9 @@ class SiteExecutor(Executor):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
             kit = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
-            site = read_kit(kit).name
-            return accepted(answer_question(read_question(shareable, site), site, read_folders(kit)))
+            site, folders = read_kit(kit).name, read_folders(kit)
+            house = House(site, folders.data, folders.work)
+            return accepted(gated_answer(read_question(shareable, site), house, datetime.now()))
         except FlameError as error:
             _log.warning("no update: %s", error.message)
             return refused(error.message)

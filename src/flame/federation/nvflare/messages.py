@@ -7,9 +7,11 @@ from nvflare.apis.shareable import Shareable, make_reply
 
 from flame.errors import EngineError
 from flame.federation.folder import encode_model
+from flame.federation.gate import Answer
 from flame.federation.job import Job
 from flame.federation.rounds import State
 from flame.federation.store import decode_arrays
+from flame.site.ledger import Head
 
 __all__ = ["STOP", "TRAIN", "accepted", "question", "read_answer", "read_question", "refused"]
 
@@ -20,6 +22,7 @@ STOP = "flame.stop"
 """What a running job is asked to end after its present round."""
 
 _JOB, _ROUND, _MODEL, _UPDATE, _REASON = "flame_job", "flame_round", "flame_model", "flame_update", "flame_reason"
+_HEAD = "flame_head"
 
 
 def question(state: State) -> Any:
@@ -45,10 +48,11 @@ def read_question(message: Any, site: str) -> State:
         ) from error
 
 
-def accepted(update: bytes) -> Any:
-    """A site's update as its reply."""
+def accepted(answer: Answer) -> Any:
+    """A site's update as its reply, and how far its ledger has come."""
     reply = make_reply(ReturnCode.OK)
-    reply[_UPDATE] = update
+    reply[_UPDATE] = answer.update
+    reply[_HEAD] = answer.head.model_dump_json()
     return reply
 
 
@@ -59,9 +63,12 @@ def refused(reason: str) -> Any:
     return reply
 
 
-def read_answer(reply: Any) -> bytes | str:
+def read_answer(reply: Any) -> Answer | str:
     """The update in a site's reply, or why there is none."""
-    update = reply.get(_UPDATE)
-    if isinstance(update, bytes):
-        return update
-    return str(reply.get(_REASON) or f"the engine says {reply.get_return_code()}")
+    update, head = reply.get(_UPDATE), reply.get(_HEAD)
+    if not isinstance(update, bytes):
+        return str(reply.get(_REASON) or f"the engine says {reply.get_return_code()}")
+    try:
+        return Answer(update, Head.model_validate_json(head))
+    except ValueError:
+        return "it does not say how far the site's ledger has come"

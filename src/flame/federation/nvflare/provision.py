@@ -14,12 +14,10 @@ from nvflare.lighter.provision import prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
 from flame.errors import ConfigError
-from flame.federation.nvflare.study import Kit, Role, Study
+from flame.federation.nvflare.study import COORDINATOR, Kit, Role, Study
 from flame.files import write_json, write_text
 
-__all__ = ["COORDINATOR", "provision"]
-
-COORDINATOR = "coordinator"
+__all__ = ["provision"]
 
 _ROLES: Mapping[Role, str] = {
     "coordinator_admin": "project_admin",

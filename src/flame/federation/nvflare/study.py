@@ -11,8 +11,24 @@ from flame.federation.update import SITE_NAME
 from flame.files import write_text
 from flame.records.dataset import read_site
 from flame.settings import Settings, read_toml
+from flame.site.identity import make_identity
 
-__all__ = ["Kit", "Person", "Role", "Site", "SiteFolders", "Study", "enrol", "read_folders", "read_kit", "read_study"]
+__all__ = [
+    "COORDINATOR",
+    "Kit",
+    "Person",
+    "Role",
+    "Site",
+    "SiteFolders",
+    "Study",
+    "enrol",
+    "read_folders",
+    "read_kit",
+    "read_study",
+]
+
+COORDINATOR = "coordinator"
+"""What the coordinator is called in every study."""
 
 Role = Literal["coordinator_admin", "site_admin", "researcher", "auditor"]
 """Who may do what: run the coordinator and all jobs; look after one's own site; submit jobs; look on."""
@@ -119,7 +135,7 @@ def read_folders(kit: Path) -> SiteFolders:
 
 
 def enrol(kit: Path, data: Path, work: Path) -> None:
-    """Note where a site's folders are, in its kit.
+    """Note where a site's folders are, in its kit, and give the site the identity that signs its ledger.
 
     Raises: ConfigError: if the kit is not a site's; DataError: if `data` is not a site's BIDS folder.
     """
@@ -127,7 +143,8 @@ def enrol(kit: Path, data: Path, work: Path) -> None:
     if found.kind != "site":
         raise ConfigError(f"{kit} is the kit of a {found.kind}", "Name the kit of a site.")
     read_site(data)
-    work.mkdir(parents=True, exist_ok=True)
+    if not (work / "identity.key").exists():
+        make_identity(work)
     folders = {"data": str(data.resolve()), "work": str(work.resolve())}
     lines = [f"{name} = {json.dumps(path, ensure_ascii=False)}" for name, path in folders.items()]
     write_text(kit / "flame.toml", "\n".join(lines) + "\n")

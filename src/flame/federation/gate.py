@@ -1,0 +1,133 @@
+"""A site's answer under its own rules: consent, policy and withdrawals before it trains, the ledger before it sends.
+
+Whatever carries questions and answers calls `gated_answer`; it trains for nobody whom a person of the site has not
+approved, and nothing leaves that the ledger does not hold.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from flame.errors import PolicyError
+from flame.federation.checks import norm
+from flame.federation.folder import encode_model
+from flame.federation.job import Job, job_hash, job_text
+from flame.federation.local import SiteTraining
+from flame.federation.rounds import State
+from flame.federation.steps import answer
+from flame.federation.update import Update, decode
+from flame.site.approval import offer, standing
+from flame.site.entries import Received, Sent, SentArray, digest
+from flame.site.identity import read_identity
+from flame.site.ledger import Head, open_ledger
+from flame.site.policy import Policy, Request, read_policy, refusals, refuse_update
+from flame.site.proposal import OfferedArray, Proposal
+from flame.site.withdrawal import put_patients_right, withdrawn_patients
+
+__all__ = ["Answer", "House", "as_proposal", "gated_answer"]
+
+
+@dataclass(frozen=True)
+class House:
+    """A site: its name, its BIDS folder, the folder of its rules and records, and who asks it."""
+
+    site: str
+    data: Path
+    work: Path
+    peer: str = "coordinator"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An update as bytes, and how far the site's ledger had come when it left."""
+
+    update: bytes
+    head: Head
+
+
+def gated_answer(state: State, house: House, now: datetime) -> Answer:
+    """Train a round if the site's rules allow it.
+
+    A job that the site has not seen is kept for its people to read, and refused until one of them approves it.
+
+    Args:
+        state: the running round as the site was asked it.
+        house: the site.
+        now: local time.
+
+    Raises:
+        PolicyError: if the job is not approved, the policy forbids it or what would leave, or records were changed.
+        DataError: if the site's data can't be used.
+        EngineError: if the ledger is held by another process, or the disk is full.
+    """
+    number = job_hash(state.job)
+    _refuse_unapproved(state, number, house)
+    policy = _policy(house)
+    store, patients = _samples(state.job, house)
+    reasons = refusals(policy, Request(state.job.task, state.job.model, state.job.rounds, patients), now)
+    if reasons:
+        raise PolicyError(f"This site's policy forbids the job now: {'; '.join(reasons)}", "Ask the site's people.")
+    model = encode_model(state.arrays)
+    with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
+        ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
+    content = answer(SiteTraining(state.job, house.site, (store,)), house.site, state)
+    update = decode(content)
+    refuse_update(policy, update.arrays)
+    with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
+        ledger.append(_sent(update, content, house.peer))
+        assert ledger.head is not None
+        return Answer(content, ledger.head)
+
+
+def _refuse_unapproved(state: State, number: str, house: House) -> None:
+    proposal = as_proposal(state, house.peer)
+    with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
+        offer(house.work, ledger, proposal)
+        put_patients_right(house.work, ledger)
+    found = standing(house.work, number)
+    if not found.is_approved:
+        raise PolicyError(
+            f"The job {number[:8]} is {found.state} at {house.site}, not approved",
+            f"A person there decides: flame site show {house.work} {number[:8]}",
+        )
+
+
+def as_proposal(state: State, peer: str) -> Proposal:
+    """A job as a site's people are shown it."""
+    arrays = tuple(OfferedArray(name=name, shape=array.shape) for name, array in state.arrays.items())
+    return Proposal(job=job_hash(state.job), task=state.job.task, peer=peer, text=job_text(state.job), arrays=arrays)
+
+
+def _policy(house: House) -> Policy:
+    """The site's policy; without a file, the one that allows nothing."""
+    path = house.work / "policy.toml"
+    return read_policy(path) if path.exists() else Policy()
+
+
+def _samples(job: Job, house: House) -> tuple[Path, int]:
+    """The store of samples without patients who withdrew, made if it is not up to date; and its number of patients."""
+    from flame.learning.samples import build_stores
+    from flame.records.dataset import read_site
+
+    out, site = withdrawn_patients(house.work), read_site(house.data)
+    left = replace(site, patients=tuple(one for one in site.patients if one.id not in out))
+    folder = house.work / "samples" / job.context
+    store = build_stores(left, {job.context: folder}, job.crop)[job.context]
+    return folder, len(store.patients)
+
+
+def _sent(update: Update, content: bytes, peer: str) -> Sent:
+    """What leaves, without its values."""
+    parts = tuple(
+        SentArray(name=name, shape=array.shape, norm=norm(replace(update, arrays={name: array})))
+        for name, array in update.arrays.items()
+    )
+    return Sent(
+        job=update.job_hash,
+        round=update.round,
+        peer=peer,
+        digest=digest(content),
+        bytes=len(content),
+        samples=update.samples,
+        arrays=parts,
+    )

@@ -1,0 +1,68 @@
+"""The coordinator's own ledger: what it sent to whom, and what came back."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flame.federation.folder import encode_model
+from flame.federation.gate import Answer
+from flame.federation.job import job_hash
+from flame.federation.nvflare.study import COORDINATOR
+from flame.federation.rounds import State
+from flame.site.entries import Received, Sent, SentArray, digest
+from flame.site.identity import Identity, make_identity, read_identity
+from flame.site.ledger import Ledger, open_ledger
+
+__all__ = ["LEDGER", "Record", "coordinator_identity"]
+
+LEDGER = "ledger"
+"""Folder of the ledger and its identity in the coordinator's kit."""
+
+
+def coordinator_identity(folder: Path) -> Identity:
+    """The identity that signs the coordinator's ledger; made when it is asked for first."""
+    return read_identity(folder) if (folder / "identity.key").exists() else make_identity(folder)
+
+
+class Record:
+    """Writes entries one at a time; answers come in on several threads.
+
+    Args:
+        folder: of the ledger.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, threading.Lock()
+
+    def sent(self, state: State, sites: Sequence[str]) -> None:
+        """The model of the running round is about to leave for these sites."""
+        model = encode_model(state.arrays)
+        arrays = tuple(
+            SentArray(name=name, shape=array.shape, norm=float(abs(array.astype(float) ** 2).sum() ** 0.5))
+            for name, array in state.arrays.items()
+        )
+        about = {"job": job_hash(state.job), "round": state.round, "digest": digest(model), "bytes": len(model)}
+        with self._open() as ledger:
+            for site in sites:
+                ledger.append(Sent(peer=site, arrays=arrays, **about))
+
+    def received(self, state: State, site: str, answer: Answer) -> None:
+        """A site's update has come, with what the site says of its own ledger."""
+        with self._open() as ledger:
+            ledger.append(
+                Received(
+                    job=job_hash(state.job),
+                    round=state.round,
+                    peer=site,
+                    digest=digest(answer.update),
+                    bytes=len(answer.update),
+                    peer_count=answer.head.count,
+                    peer_head=answer.head.hash,
+                )
+            )
+
+    @contextmanager
+    def _open(self) -> Iterator[Ledger]:
+        with self._lock, open_ledger(self._folder, COORDINATOR, coordinator_identity(self._folder)) as ledger:
+            yield ledger

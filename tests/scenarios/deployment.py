@@ -1,0 +1,142 @@
+"""A study on hosts of their own: kits made, coordinator and sites started by the commands that a hospital uses."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.scenarios.conftest import flame
+from tests.scenarios.hosts import Host, make_hosts
+
+from flame.federation.gate import as_proposal
+from flame.federation.job import Job, job_hash, write_job
+from flame.federation.local import initial_arrays
+from flame.federation.rounds import first_state
+from flame.site.approval import approve, offer
+from flame.site.identity import read_identity
+from flame.site.ledger import open_ledger
+from flame.site.people import Person
+from flame.site.policy import read_policy
+
+__all__ = ["SITES", "Deployment", "deployed", "wait"]
+
+SITES = ("site-1", "site-2", "site-3")
+ADMIN, RESEARCHER = "ada@coordinator.org", "rae@h1.org"
+PORT = 8443
+
+STUDY = f"""
+name = "rehearsal"
+address = "10.77.0.1"
+port = {PORT}
+sites = [{", ".join(f'{{ name = "{site}", organisation = "h{site[-1]}" }}' for site in SITES)}]
+people = [
+    {{ email = "{ADMIN}", organisation = "coordinator", role = "coordinator_admin" }},
+    {{ email = "{RESEARCHER}", organisation = "h1", role = "researcher" }},
+]
+"""
+
+
+POLICY = """
+tasks = ["response", "evolution"]
+models = ["clinical", "unet"]
+min_patients = 2
+arrays = ["*"]
+"""
+PERSON = "dpo"
+"""Who decides at every site."""
+
+
+def wait(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {seconds} s: {what}")
+        time.sleep(0.2)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Running coordinator and sites; `folder` holds kits, work folders and logs."""
+
+    folder: Path
+    hosts: dict[str, Host]
+    trial: Path
+
+    def kit(self, owner: str) -> Path:
+        """The folder of somebody's kit."""
+        return self.folder / "study" / "kits" / owner
+
+    def work(self, site: str) -> Path:
+        """A site's work folder."""
+        return self.folder / "work" / site
+
+    def start(self, owner: str) -> None:
+        """Start the coordinator, or a site, as its owner would."""
+        group = "coordinator" if owner == "coordinator" else "site"
+        command = [sys.executable, "-m", "flame", group, "start", self.kit(owner)]
+        self.hosts[owner].start(command, self.folder, self.folder / f"{owner}.log")
+
+    def flame(self, *words: str | Path) -> str:
+        """Run a command of FLAME's on the coordinator's host; it has to succeed."""
+        done = self.hosts["coordinator"].run([sys.executable, "-m", "flame", *words])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def connected(self) -> int:
+        """How many sites are connected."""
+        done = self.hosts["coordinator"].run([sys.executable, "-m", "flame", "coordinator", "status", self.kit(ADMIN)])
+        return done.stdout.count(" yes ")
+
+    def decider(self, site: str) -> Person:
+        """The person who decides at a site."""
+        return Person(PERSON, read_identity(self.folder / "people" / site))
+
+    def approve(self, job: Job, site: str) -> None:
+        """Let a site's person approve a job that they were given on another way, before it is handed in."""
+        work = self.work(site)
+        proposal = as_proposal(first_state(job, SITES, initial_arrays(job)), "coordinator")
+        with open_ledger(work, site, read_identity(work)) as ledger:
+            offer(work, ledger, proposal)
+            approve(work, ledger, proposal.job, self.decider(site), read_policy(work / "policy.toml"), patients=4)
+
+    def submit(self, job: Job, approved_by: Sequence[str] = SITES) -> Path:
+        """Hand a job in as a researcher, approved by some sites; returns its run folder at the coordinator."""
+        for site in approved_by:
+            self.approve(job, site)
+        path = self.folder / f"{job_hash(job)[:16]}.toml"
+        write_job(path, job)
+        self.flame("coordinator", "submit", self.kit(RESEARCHER), path)
+        return self.kit("coordinator") / "runs" / job_hash(job)[:16]
+
+    def finish(self, run: Path, seconds: float = 240) -> bytes:
+        """Wait for a job's final model; its bytes."""
+        wait((run / "model.json").exists, seconds, f"a model; see {self.folder}/*.log")
+        return (run / "model.safetensors").read_bytes()
+
+
+@contextlib.contextmanager
+def deployed(trial: Path, folder: Path) -> Iterator[Deployment]:
+    """Four hosts with a coordinator and three sites that are connected."""
+    (folder / "study.toml").write_text(STUDY)
+    done = flame("coordinator", "provision", folder / "study.toml", "--out", folder / "study")
+    assert done.returncode == 0, done.stderr
+    with make_hosts(("coordinator", *SITES)) as hosts:
+        deployment = Deployment(folder, hosts, trial)
+        for site in SITES:
+            data, work = trial / "sites" / site, deployment.work(site)
+            key = folder / "people" / site
+            for words in (
+                ("enrol", deployment.kit(site), "--data", data, "--work", work),
+                ("key", key),
+                ("register", work, PERSON, key / "identity.pub", "--site", site),
+            ):
+                done = flame("site", *words)
+                assert done.returncode == 0, done.stderr
+            (work / "policy.toml").write_text(POLICY)
+        for owner in ("coordinator", *SITES):
+            deployment.start(owner)
+        wait(lambda: deployment.connected() == len(SITES), 120, f"three sites connected; see {folder}/*.log")
+        yield deployment

@@ -1,0 +1,166 @@
+"""Coordinator and sites as separate hosts: the same bytes as on one machine, and no code but the installed one."""
+
+import json
+import re
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.scenarios.conftest import flame
+from tests.scenarios.deployment import ADMIN, PERSON, RESEARCHER, SITES, Deployment, deployed, wait
+
+from flame.federation import embedded
+from flame.federation.job import Crop, FedAvgM, Job, Limits, TrainingSettings, job_hash
+from flame.federation.local import SiteTraining, initial_arrays
+from flame.federation.nvflare.job import write_engine_job
+from flame.learning.samples import build_stores
+from flame.records.dataset import read_site
+
+CROP = Crop(spacing_mm=6.0, size=16)
+LIMITS = Limits(quorum=2, grace_s=60, deadline_s=200)
+EVOLUTION = Job(
+    task="evolution",
+    model="unet",
+    context="first_post_rt",
+    seed=3,
+    rounds=3,
+    training=TrainingSettings(batch_size=2),
+    aggregation=FedAvgM(momentum=0.5),
+    limits=LIMITS,
+    crop=CROP,
+)
+RESPONSE = Job(task="response", model="clinical", context="pre_rt", seed=3, rounds=4, limits=LIMITS, crop=CROP)
+
+
+HAND_IN = """
+import sys
+from pathlib import Path
+from flame.federation.nvflare.job import connected
+
+with connected(Path(sys.argv[1])) as connection:
+    for folder in sys.argv[2:]:
+        number = connection.submit_job(folder)
+        connection.wait_for_job(number, timeout=120)
+        print("ended", connection.get_job_meta(number)["status"])
+"""
+"""Hands in what no command of FLAME's would make."""
+
+
+@pytest.fixture(scope="module")
+def deployment(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with deployed(trial, tmp_path_factory.mktemp("deployment")) as found:
+        yield found
+
+
+def on_one_machine(job: Job, trial: Path, folder: Path) -> bytes:
+    """The model of the embedded engine."""
+    participants = {}
+    for site in SITES:
+        store = folder / "samples" / site
+        build_stores(read_site(trial / "sites" / site), {job.context: store}, job.crop)
+        participants[site] = SiteTraining(job, site, (store,))
+    list(embedded.run(job, participants, folder / "run", initial_arrays(job)))
+    return (folder / "run" / "model.safetensors").read_bytes()
+
+
+def rounds(run: Path) -> list[dict[str, object]]:
+    path = run / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.parametrize("job", [EVOLUTION, RESPONSE], ids=["evolution", "response"])
+def test_both_tasks_end_with_the_bytes_of_the_embedded_engine(
+    job: Job, deployment: Deployment, trial: Path, tmp_path: Path
+) -> None:
+    run = deployment.submit(job)
+    assert deployment.finish(run) == on_one_machine(job, trial, tmp_path)
+    assert all(set(line["samples"]) == set(SITES) for line in rounds(run))  # type: ignore[call-overload]
+    shown = deployment.flame("coordinator", "status", deployment.kit("coordinator"))
+    assert f"{job.rounds} of {job.rounds}" in shown
+
+
+def test_what_was_sent_and_received_is_in_both_ledgers_and_they_agree(deployment: Deployment) -> None:
+    own = deployment.kit("coordinator") / "ledger"
+    for site in SITES:
+        work = deployment.work(site)
+        done = flame("verify", work, "--against", own)
+        assert done.returncode == 0, done.stderr
+        entries = [json.loads(line)["what"] for line in (work / "ledger.jsonl").read_text().splitlines()]
+        sent = [what for what in entries if what["event"] == "sent"]
+        assert len(sent) >= EVOLUTION.rounds + RESPONSE.rounds
+        assert all(what["samples"] and what["arrays"] for what in sent)
+        assert b"sub-" not in (work / "ledger.jsonl").read_bytes()
+
+
+def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Deployment) -> None:
+    job = RESPONSE.model_copy(update={"seed": 5, "rounds": 2, "limits": Limits(quorum=3, grace_s=1)})
+    run = deployment.submit(job, approved_by=SITES[:2])
+    log = deployment.folder / "coordinator.log"
+    told = f"The job {job_hash(job)[:8]} is offered at site-3, not approved"
+    wait(lambda: "Round 0: 2 valid updates of 3 sites" in log.read_text(), 120, "the round that lacks its quorum")
+    assert told in log.read_text()
+    assert not (run / "model.json").exists()
+    shown = flame("site", "show", deployment.work("site-3"), job_hash(job)[:8])
+    assert shown.returncode == 0, shown.stderr
+    person = deployment.folder / "people" / "site-3"
+    words = ("approve", deployment.work("site-3"), job_hash(job)[:8], "--as", PERSON, "--key", person)
+    data = deployment.trial / "sites" / "site-3"
+    done = flame("site", *words, "--data", data)
+    assert done.returncode == 0, done.stderr
+    assert deployment.submit(job, approved_by=()) == run
+    deployment.finish(run)
+    assert [set(line["samples"]) for line in rounds(run)] == [set(SITES)] * 2  # type: ignore[call-overload]
+
+
+def test_a_coordinator_that_was_killed_goes_on_and_ends_with_the_same_bytes(
+    deployment: Deployment, trial: Path, tmp_path: Path
+) -> None:
+    job = EVOLUTION.model_copy(update={"seed": 4, "rounds": 4})
+    run = deployment.submit(job)
+    wait(lambda: len(rounds(run)) >= 1, 200, "a closed round")
+    deployment.hosts["coordinator"].kill(signal.SIGKILL)
+    assert not (run / "model.json").exists()
+    before = rounds(run)
+    deployment.start("coordinator")
+    wait(lambda: deployment.connected() == len(SITES), 120, "sites come back by themselves")
+    assert deployment.submit(job) == run
+    assert deployment.finish(run) == on_one_machine(job, trial, tmp_path)
+    assert rounds(run)[: len(before)] == before
+
+
+def test_code_from_outside_is_refused(deployment: Deployment, tmp_path: Path) -> None:
+    """Neither a class that is not FLAME's nor a job that brings its own code is run."""
+    marks = [tmp_path / "class", tmp_path / "code"]
+    folders = [write_engine_job(RESPONSE.model_copy(update={"seed": n}), SITES, tmp_path) for n in (91, 92)]
+    path = folders[0] / "app" / "config" / "config_fed_client.json"
+    config = json.loads(path.read_text())
+    config["executors"][0]["executor"] = {"path": "subprocess.Popen", "args": {"args": ["touch", str(marks[0])]}}
+    path.write_text(json.dumps(config))
+    code = folders[1] / "app" / "custom" / "brought.py"
+    code.parent.mkdir()
+    code.write_text(f"open({str(marks[1])!r}, 'w').close()\n")
+    command = [sys.executable, "-c", HAND_IN, deployment.kit(RESEARCHER), *folders]
+    done = deployment.hosts["coordinator"].run(command, timeout=300)
+    ends = [line for line in done.stdout.splitlines() if line.startswith("ended")]
+    assert len(ends) == 2, done.stdout + done.stderr
+    assert not any("COMPLETED" in end for end in ends)
+    assert not any(mark.exists() for mark in marks)
+    logs = "".join(path.read_text() for path in deployment.folder.glob("*.log"))
+    assert "BYOC not permitted" in logs
+    assert re.search("'subprocess.Popen' at .* is not in allow_list", logs)
+
+
+def test_keys_are_for_their_owners_eyes_only(deployment: Deployment) -> None:
+    keys = list((deployment.folder / "study").rglob("*.key"))
+    assert len(keys) >= len(SITES) + 3
+    assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in keys if "kits" in key.parts)
+    assert stat.S_IMODE((deployment.folder / "study" / "authority").stat().st_mode) == 0o700
+
+
+def test_a_kit_of_the_wrong_kind_is_refused_with_what_to_do(deployment: Deployment) -> None:
+    done = flame("site", "start", deployment.kit(ADMIN))
+    assert done.returncode == 4
+    assert "kit of a person" in done.stderr
