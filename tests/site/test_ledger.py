@@ -130,13 +130,13 @@ def test_what_was_appended_is_there_after_any_kill(tmp_path: Path) -> None:
                 while True:
                     os.write(writing, b"%d\n" % ledger.append(sent(1)).number)
         os.close(writing)
-        time.sleep(draw.uniform(0.005, 0.05))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
         with os.fdopen(reading) as lines:
-            numbers = [int(line) for line in lines]
-        told = max([told, *numbers])
+            first = int(lines.readline())  # however slow the machine, it has begun
+            time.sleep(draw.uniform(0.0, 0.05))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            told = max([told, first, *map(int, lines)])
         with open_ledger(tmp_path, "site-1", identity) as ledger:
             assert ledger.head.count > told
         assert audit(tmp_path, identity.public_key).flaws == ()
-    assert told > 20
+    assert told >= 12
