@@ -99,7 +99,7 @@ def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Dep
     job = RESPONSE.model_copy(update={"seed": 5, "rounds": 2, "limits": Limits(quorum=3, grace_s=1)})
     run = deployment.submit(job, approved_by=SITES[:2])
     log = deployment.folder / "coordinator.log"
-    told = f"The job {job_hash(job)[:8]} is offered at site-3, not approved"
+    told = f"the job {job_hash(job)[:8]} is offered at site-3, not approved"
     wait(lambda: "Round 0: 2 valid updates of 3 sites" in log.read_text(), 120, "the round that lacks its quorum")
     assert told in log.read_text()
     assert not (run / "model.json").exists()

@@ -16,7 +16,7 @@ from flame.federation.local import SiteTraining
 from flame.federation.rounds import State
 from flame.federation.steps import answer
 from flame.federation.update import Update, decode
-from flame.site.approval import offer, standing
+from flame.site.approval import Standing, offer, standing
 from flame.site.entries import Received, Sent, SentArray, digest
 from flame.site.identity import read_identity
 from flame.site.ledger import Head, open_ledger
@@ -24,7 +24,7 @@ from flame.site.policy import Policy, Request, read_policy, refusals, refuse_upd
 from flame.site.proposal import OfferedArray, Proposal
 from flame.site.withdrawal import put_patients_right, withdrawn_patients
 
-__all__ = ["Answer", "House", "as_proposal", "gated_answer"]
+__all__ = ["Answer", "House", "Refused", "as_proposal", "gated_answer"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,14 @@ class Answer:
     head: Head
 
 
-def gated_answer(state: State, house: House, now: datetime) -> Answer:
+@dataclass(frozen=True)
+class Refused:
+    """Why the site's rules give no update, in words that may leave: no path, no patient."""
+
+    reason: str
+
+
+def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
     """Train a round if the site's rules allow it.
 
     A job that the site has not seen is kept for its people to read, and refused until one of them approves it.
@@ -55,41 +62,42 @@ def gated_answer(state: State, house: House, now: datetime) -> Answer:
         house: the site.
         now: local time.
 
-    Raises:
-        PolicyError: if the job is not approved, the policy forbids it or what would leave, or records were changed.
+    Returns: the update; or why there is none: the job is not approved, or the policy forbids it or what would leave.
+    Raises: errors whose messages stay at the site, for they name paths and patients:
+        PolicyError: if the site's records were changed.
         DataError: if the site's data can't be used.
         EngineError: if the ledger is held by another process, or the disk is full.
     """
     number = job_hash(state.job)
-    _refuse_unapproved(state, number, house)
+    found = _standing(state, number, house)
+    if not found.is_approved:
+        return Refused(f"the job {number[:8]} is {found.state} at {house.site}, not approved")
     policy = _policy(house)
     store, patients = _samples(state.job, house)
     reasons = refusals(policy, Request(state.job.task, state.job.model, state.job.rounds, patients), now)
     if reasons:
-        raise PolicyError(f"This site's policy forbids the job now: {'; '.join(reasons)}", "Ask the site's people.")
+        return Refused(f"the policy of {house.site} forbids the job now: {'; '.join(reasons)}")
     model = encode_model(state.arrays)
     with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
         ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
     content = answer(SiteTraining(state.job, house.site, (store,)), house.site, state)
     update = decode(content)
-    refuse_update(policy, update.arrays)
+    try:
+        refuse_update(policy, update.arrays)
+    except PolicyError as error:
+        return Refused(error.message)
     with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
         ledger.append(_sent(update, content, house.peer))
         assert ledger.head is not None
         return Answer(content, ledger.head)
 
 
-def _refuse_unapproved(state: State, number: str, house: House) -> None:
-    proposal = as_proposal(state, house.peer)
+def _standing(state: State, number: str, house: House) -> Standing:
+    """How the job stands, after it was kept for the site's people if they had not seen it."""
     with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
-        offer(house.work, ledger, proposal)
+        offer(house.work, ledger, as_proposal(state, house.peer))
         put_patients_right(house.work, ledger)
-    found = standing(house.work, number)
-    if not found.is_approved:
-        raise PolicyError(
-            f"The job {number[:8]} is {found.state} at {house.site}, not approved",
-            f"A person there decides: flame site show {house.work} {number[:8]}",
-        )
+    return standing(house.work, number)
 
 
 def as_proposal(state: State, peer: str) -> Proposal:

@@ -10,7 +10,7 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from flame.errors import FlameError
-from flame.federation.gate import House, gated_answer
+from flame.federation.gate import House, Refused, gated_answer
 from flame.federation.nvflare.messages import TRAIN, accepted, read_question, refused
 from flame.federation.nvflare.study import read_folders, read_kit
 
@@ -30,10 +30,12 @@ class SiteExecutor(Executor):
             kit = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
             site, folders = read_kit(kit).name, read_folders(kit)
             house = House(site, folders.data, folders.work)
-            return accepted(gated_answer(read_question(shareable, site), house, datetime.now()))
-        except FlameError as error:
-            _log.warning("no update: %s", error.message)
-            return refused(error.message)
-        except Exception as error:  # noqa: BLE001  the engine's border: what a site's training raises stays at the site
-            _log.exception("no update")
-            return refused(f"training failed with {type(error).__name__}; the site's own log says more")
+            found = gated_answer(read_question(shareable, site), house, datetime.now())
+        except Exception as error:  # noqa: BLE001  the engine's border: what is raised here stays here
+            # Messages name paths and patients, so only their kind is told.
+            _log.exception("no update. %s", error.hint if isinstance(error, FlameError) else "")
+            return refused(f"no update for {type(error).__name__}; the site's own log says more")
+        if isinstance(found, Refused):
+            _log.warning("no update: %s", found.reason)
+            return refused(found.reason)
+        return accepted(found)
