@@ -1,6 +1,7 @@
 """A site's answer under its own rules: nothing for nobody's say-so, and nothing that the ledger does not hold."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -68,8 +69,8 @@ def asked(house: House) -> Answer:
     return found
 
 
-def refusal(house: House) -> str:
-    found = gated_answer(state(), house, NOON)
+def refusal(house: House, question: State | None = None) -> str:
+    found = gated_answer(question or state(), house, NOON)
     assert isinstance(found, Refused)
     assert str(house.work.parent) not in found.reason
     return found.reason
@@ -142,6 +143,31 @@ def test_an_approved_job_still_meets_the_policy_as_it_is_now(house: House, chang
     kept = [line for line in POLICY.splitlines() if not line.startswith(key)]
     (house.work / "policy.toml").write_text("\n".join([*kept, change]) + "\n")
     assert message in refusal(house)
+    assert not any(isinstance(what, Sent) for what in entries(house))
+
+
+def test_one_approval_is_for_one_model_a_round(house: House) -> None:
+    first = asked(approved(house))
+    assert asked(house).update == first.update  # asked again, as after a restart
+    other = replace(state(), arrays={name: array + 1 for name, array in state().arrays.items()})
+    assert refusal(house, other) == "round 0 was asked before with another model"
+    assert refusal(house, replace(state(), round=3)) == "there is no round 3 in a job of 3"
+
+
+def test_what_leaves_is_what_people_were_shown(house: House) -> None:
+    tiny = replace(state(), arrays={"tiny.bias": np.zeros(1, np.float32)})
+    assert "not approved" in refusal(house, tiny)
+    policy = read_policy(house.work / "policy.toml")
+    at(house, lambda ledger: approve(house.work, ledger, job_hash(JOB), ada(house), policy, patients=2))
+    assert refusal(house) == "the model has other arrays than the one that was offered"
+
+
+def test_patients_count_who_have_what_the_job_learns_from(house: House) -> None:
+    approved(house)
+    site = read_site(house.data)
+    second = site.patients[1]
+    write_site(replace(site, patients=(site.patients[0], replace(second, exams=second.exams[:1]))))
+    assert "fewer than 2 patients here have what the job learns from" in refusal(house)
     assert not any(isinstance(what, Sent) for what in entries(house))
 
 

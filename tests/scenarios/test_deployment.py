@@ -92,7 +92,8 @@ def test_what_was_sent_and_received_is_in_both_ledgers_and_they_agree(deployment
         sent = [what for what in entries if what["event"] == "sent"]
         assert len(sent) >= EVOLUTION.rounds + RESPONSE.rounds
         assert all(what["samples"] and what["arrays"] for what in sent)
-        assert b"sub-" not in (work / "ledger.jsonl").read_bytes()
+        patients = [one.id.encode() for one in read_site(deployment.trial / "sites" / site).patients]
+        assert not any(patient in (work / "ledger.jsonl").read_bytes() for patient in patients)
 
 
 def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Deployment) -> None:
@@ -102,6 +103,8 @@ def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Dep
     told = f"the job {job_hash(job)[:8]} is offered at site-3, not approved"
     wait(lambda: "Round 0: 2 valid updates of 3 sites" in log.read_text(), 120, "the round that lacks its quorum")
     assert told in log.read_text()
+    shown = deployment.flame("coordinator", "status", deployment.kit("coordinator"))
+    assert "2 valid" in shown
     assert not (run / "model.json").exists()
     shown = flame("site", "show", deployment.work("site-3"), job_hash(job)[:8])
     assert shown.returncode == 0, shown.stderr
@@ -113,6 +116,24 @@ def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Dep
     assert deployment.submit(job, approved_by=()) == run
     deployment.finish(run)
     assert [set(line["samples"]) for line in rounds(run)] == [set(SITES)] * 2  # type: ignore[call-overload]
+
+
+def test_a_site_that_vanishes_in_mid_job_costs_that_site_alone_and_is_there_again_for_the_next(
+    deployment: Deployment,
+) -> None:
+    job = EVOLUTION.model_copy(update={"seed": 6, "rounds": 6, "limits": Limits(quorum=2, grace_s=3)})
+    run = deployment.submit(job)
+    wait(lambda: len(rounds(run)) >= 1, 200, "a closed round")
+    deployment.hosts["site-3"].kill(signal.SIGKILL)
+    deployment.finish(run)
+    taking_part = [set(line["samples"]) for line in rounds(run)]  # type: ignore[call-overload]
+    assert len(taking_part) == job.rounds
+    assert taking_part[0] == set(SITES)
+    assert taking_part[-1] == {"site-1", "site-2"}
+    deployment.start("site-3")
+    wait(lambda: deployment.connected() == len(SITES), 120, "the site is back")
+    following = RESPONSE.model_copy(update={"seed": 6, "rounds": 1, "limits": Limits(quorum=3)})
+    deployment.finish(deployment.submit(following))
 
 
 def test_a_coordinator_that_was_killed_goes_on_and_ends_with_the_same_bytes(
@@ -132,9 +153,14 @@ def test_a_coordinator_that_was_killed_goes_on_and_ends_with_the_same_bytes(
 
 
 def test_code_from_outside_is_refused(deployment: Deployment, tmp_path: Path) -> None:
-    """Neither a class that is not FLAME's nor a job that brings its own code is run."""
-    marks = [tmp_path / "class", tmp_path / "code"]
-    folders = [write_engine_job(RESPONSE.model_copy(update={"seed": n}), SITES, tmp_path) for n in (91, 92)]
+    """Neither another class, nor FLAME's own command line as one, nor a job that brings its own code is run."""
+    marks = [tmp_path / "class", tmp_path / "code", tmp_path / "key"]
+    folders = [write_engine_job(RESPONSE.model_copy(update={"seed": n}), SITES, tmp_path) for n in (91, 92, 93)]
+    path = folders[2] / "app" / "config" / "config_fed_client.json"
+    config = json.loads(path.read_text())
+    words = {"args": ["site", "key", str(marks[2])], "standalone_mode": False}
+    config["components"] = [{"id": "x", "path": "flame.cli.app", "args": words}]
+    path.write_text(json.dumps(config))
     path = folders[0] / "app" / "config" / "config_fed_client.json"
     config = json.loads(path.read_text())
     config["executors"][0]["executor"] = {"path": "subprocess.Popen", "args": {"args": ["touch", str(marks[0])]}}
@@ -145,12 +171,13 @@ def test_code_from_outside_is_refused(deployment: Deployment, tmp_path: Path) ->
     command = [sys.executable, "-c", HAND_IN, deployment.kit(RESEARCHER), *folders]
     done = deployment.hosts["coordinator"].run(command, timeout=300)
     ends = [line for line in done.stdout.splitlines() if line.startswith("ended")]
-    assert len(ends) == 2, done.stdout + done.stderr
+    assert len(ends) == 3, done.stdout + done.stderr
     assert not any("COMPLETED" in end for end in ends)
     assert not any(mark.exists() for mark in marks)
     logs = "".join(path.read_text() for path in deployment.folder.glob("*.log"))
     assert "BYOC not permitted" in logs
-    assert re.search("'subprocess.Popen' at .* is not in allow_list", logs)
+    for name in ("subprocess.Popen", "flame.cli.app"):
+        assert re.search(f"'{name}' at .* is not in allow_list", logs), name
 
 
 def test_keys_are_for_their_owners_eyes_only(deployment: Deployment) -> None:

@@ -40,9 +40,22 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
     with (
         open_ledger(tmp_path, "site-1", identity),
         pytest.raises(EngineError, match="another process"),
-        open_ledger(tmp_path, "site-1", identity),
+        open_ledger(tmp_path, "site-1", identity, patience_s=0.1),
     ):
         pass
+
+
+def test_a_process_waits_for_another_that_is_about_to_be_done(tmp_path: Path) -> None:
+    import threading
+
+    identity = site_ledger(tmp_path)
+    opened = open_ledger(tmp_path, "site-1", identity)
+    opened.__enter__()
+    threading.Timer(0.2, lambda: opened.__exit__(None, None, None)).start()
+    with open_ledger(tmp_path, "site-1", identity) as ledger:
+        before = ledger.known_head.count
+        ledger.append(sent(9))
+        assert ledger.known_head.count == before + 1
 
 
 def test_a_torn_line_is_dropped_and_an_entry_without_a_head_is_taken_up(tmp_path: Path) -> None:

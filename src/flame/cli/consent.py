@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from flame.site.approval import Standing
     from flame.site.ledger import Ledger
     from flame.site.people import Person
-    from flame.site.policy import Policy
     from flame.site.proposal import Proposal
 
 __all__ = ["approve", "decline", "jobs", "key", "register", "show", "withdraw", "withdraw_patient"]
@@ -79,12 +78,13 @@ def show(
     from flame.files import write_text
     from flame.site.approval import last_approved, read_offer, standing
     from flame.site.page import as_html, as_text, describe
+    from flame.site.policy import site_policy
     from flame.site.proposal import find_job
 
     full = find_job(folder, job)
     proposal = read_offer(folder, full)
     _refuse_other_text(proposal)
-    page = describe(proposal, _policy(folder), last_approved(folder, full), datetime.now().astimezone())
+    page = describe(proposal, site_policy(folder), last_approved(folder, full), datetime.now().astimezone())
     if html is None:
         stands = standing(folder, full)
         typer.echo(as_text(page))
@@ -103,12 +103,13 @@ def approve(
 ) -> None:
     """Let the site take part in a job. Read it first: `flame site show`."""
     from flame.site import approval
+    from flame.site.policy import site_policy
     from flame.site.proposal import find_job
 
     full = find_job(folder, job)
     _refuse_other_text(approval.read_offer(folder, full))
     patients = _patients(folder, data or folder)
-    person, policy = _person(who, key), _policy(folder)
+    person, policy = _person(who, key), site_policy(folder)
     with _ledger(folder) as ledger:
         _tell(full, approval.approve(folder, ledger, full, person, policy, patients))
 
@@ -190,14 +191,6 @@ def _patients(folder: Path, data: Path) -> int:
         raise ConfigError(f"{folder} holds no patients to be counted", "Give the site's BIDS folder: --data FOLDER.")
     out = withdrawn_patients(folder)
     return sum(bool(one.courses) and one.id not in out for one in read_site(data).patients)
-
-
-def _policy(folder: Path) -> "Policy":
-    """The site's policy; without a file, the one that allows nothing."""
-    from flame.site.policy import Policy, read_policy
-
-    path = folder / "policy.toml"
-    return read_policy(path) if path.exists() else Policy()
 
 
 def _refuse_other_text(proposal: "Proposal") -> None:

@@ -47,7 +47,7 @@ def run(kit: Path, kind: str) -> None:
     settle(kit)
     line = command(kit)
     os.chdir(kit)
-    os.execv(line[0], line)
+    os.execve(line[0], line, {**os.environ, "PYTHONSAFEPATH": "1"})
 
 
 def submit(
@@ -79,15 +79,17 @@ def status(kit: _Kit) -> None:
 def _show_runs(kit: Path) -> None:
     """Jobs by their run folders."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from flame.federation.nvflare.standing import read_runs
+    from flame.federation.nvflare.runs import read_runs
+    from flame.site.page import visible
 
-    table = Table("job", "learns", "rounds", "answered last", "refused last")
+    table = Table("job", "learns", "rounds", "answered last", "refused last", "ended by")
     for one in read_runs(kit):
-        refused = "; ".join(f"{site}: {reason}" for site, reason in one.refused.items())
-        learns = f"{one.job.task} {one.job.model}"
-        table.add_row(one.hash[:16], learns, f"{one.done} of {one.job.rounds}", ", ".join(one.sites), refused)
+        refused = escape(visible("; ".join(f"{site}: {reason}" for site, reason in one.refused.items())))
+        learns, rounds = f"{one.job.task} {one.job.model}", f"{one.done} of {one.job.rounds}"
+        table.add_row(one.hash[:16], learns, rounds, ", ".join(one.sites), refused, escape(visible(one.failure or "")))
     Console().print(table)
 
 

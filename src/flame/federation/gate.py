@@ -1,9 +1,10 @@
 """A site's answer under its own rules: consent, policy and withdrawals before it trains, the ledger before it sends.
 
-Whatever carries questions and answers calls `gated_answer`; it trains for nobody whom a person of the site has not
-approved, and nothing leaves that the ledger does not hold.
+Whatever carries questions and answers calls `gated_answer`; it trains for no job that a person of the site has not
+approved, and no update leaves that the ledger does not hold.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,11 +17,12 @@ from flame.federation.local import SiteTraining
 from flame.federation.rounds import State
 from flame.federation.steps import answer
 from flame.federation.update import Update, decode
-from flame.site.approval import Standing, offer, standing
+from flame.site.approval import Standing, offer, read_offer, standing
 from flame.site.entries import Received, Sent, SentArray, digest
+from flame.site.history import recorded
 from flame.site.identity import read_identity
-from flame.site.ledger import Head, open_ledger
-from flame.site.policy import Policy, Request, read_policy, refusals, refuse_update
+from flame.site.ledger import Head, Ledger, open_ledger
+from flame.site.policy import Request, refusals, refuse_update, site_policy
 from flame.site.proposal import OfferedArray, Proposal
 from flame.site.withdrawal import put_patients_right, withdrawn_patients
 
@@ -68,33 +70,55 @@ def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
         DataError: if the site's data can't be used.
         EngineError: if the ledger is held by another process, or the disk is full.
     """
-    number = job_hash(state.job)
+    number, model = job_hash(state.job), encode_model(state.arrays)
     found = _standing(state, number, house)
     if not found.is_approved:
         return Refused(f"the job {number[:8]} is {found.state} at {house.site}, not approved")
-    policy = _policy(house)
+    odd = _not_as_approved(state, number, digest(model), house)
+    if odd is not None:
+        return Refused(odd)
+    policy = site_policy(house.work)
     store, patients = _samples(state.job, house)
     reasons = refusals(policy, Request(state.job.task, state.job.model, state.job.rounds, patients), now)
     if reasons:
         return Refused(f"the policy of {house.site} forbids the job now: {'; '.join(reasons)}")
-    model = encode_model(state.arrays)
-    with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
+    with _ledger(house) as ledger:
         ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
     content = answer(SiteTraining(state.job, house.site, (store,)), house.site, state)
     update = decode(content)
+    if update.samples < policy.min_patients:
+        return Refused(f"fewer than {policy.min_patients} patients here have what the job learns from")
     try:
         refuse_update(policy, update.arrays)
     except PolicyError as error:
         return Refused(error.message)
-    with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
+    with _ledger(house) as ledger:
         ledger.append(_sent(update, content, house.peer))
-        assert ledger.head is not None
-        return Answer(content, ledger.head)
+        return Answer(content, ledger.known_head)
+
+
+def _ledger(house: House) -> AbstractContextManager[Ledger]:
+    return open_ledger(house.work, house.site, read_identity(house.work))
+
+
+def _not_as_approved(state: State, number: str, model: str, house: House) -> str | None:
+    """What of a question is not what people approved, or was asked before: an approval is for one model a round.
+
+    Who may ask with any model, any number of times, can read a patient out of the answers.
+    """
+    if not 0 <= state.round < state.job.rounds:
+        return f"there is no round {state.round} in a job of {state.job.rounds}"
+    if as_proposal(state, house.peer) != read_offer(house.work, number):
+        return "the model has other arrays than the one that was offered"
+    for event in recorded(house.work):
+        if isinstance(event, Received) and (event.job, event.round) == (number, state.round) and event.digest != model:
+            return f"round {state.round} was asked before with another model"
+    return None
 
 
 def _standing(state: State, number: str, house: House) -> Standing:
     """How the job stands, after it was kept for the site's people if they had not seen it."""
-    with open_ledger(house.work, house.site, read_identity(house.work)) as ledger:
+    with _ledger(house) as ledger:
         offer(house.work, ledger, as_proposal(state, house.peer))
         put_patients_right(house.work, ledger)
     return standing(house.work, number)
@@ -106,12 +130,6 @@ def as_proposal(state: State, peer: str) -> Proposal:
     return Proposal(job=job_hash(state.job), task=state.job.task, peer=peer, text=job_text(state.job), arrays=arrays)
 
 
-def _policy(house: House) -> Policy:
-    """The site's policy; without a file, the one that allows nothing."""
-    path = house.work / "policy.toml"
-    return read_policy(path) if path.exists() else Policy()
-
-
 def _samples(job: Job, house: House) -> tuple[Path, int]:
     """The store of samples without patients who withdrew, made if it is not up to date; and its number of patients."""
     from flame.learning.samples import build_stores
@@ -119,7 +137,7 @@ def _samples(job: Job, house: House) -> tuple[Path, int]:
 
     out, site = withdrawn_patients(house.work), read_site(house.data)
     left = replace(site, patients=tuple(one for one in site.patients if one.id not in out))
-    folder = house.work / "samples" / job.context
+    folder = house.work / "samples" / f"{job.context}-{job.crop.spacing_mm:g}mm-{job.crop.size}"
     store = build_stores(left, {job.context: folder}, job.crop)[job.context]
     return folder, len(store.patients)
 
@@ -138,4 +156,5 @@ def _sent(update: Update, content: bytes, peer: str) -> Sent:
         bytes=len(content),
         samples=update.samples,
         arrays=parts,
+        scalars=dict(update.scalars),
     )

@@ -44,7 +44,7 @@ __all__ = [
     "share_key",
 ]
 
-MIN_SITES = 3  # with two, each would learn the other's update from the sum
+MIN_SITES = 3  # in a roster; where only two survive, each learns the other's update from the sum (ADR 13)
 _HINT = "The round goes on without this site; compare its job, its clock and its enrolled public key."
 
 

@@ -104,11 +104,10 @@ def compare(mine: Audit, theirs: Audit) -> tuple[Flaw, ...]:
 
 def _unsent(receiver: Audit, sender: Audit) -> Iterator[tuple[int, str]]:
     """What the receiver has received from the sender, and the sender has not, or no longer, sent."""
-    sent = {
-        (one.what.job, one.what.round): one.what.digest
-        for one in sender.entries
-        if isinstance(one.what, Sent) and one.what.peer == receiver.owner
-    }
+    sent: dict[tuple[str, int], set[str]] = {}  # a round that is asked again may get another answer
+    for one in sender.entries:
+        if isinstance(one.what, Sent) and one.what.peer == receiver.owner:
+            sent.setdefault((one.what.job, one.what.round), set()).add(one.what.digest)
     for entry in receiver.entries:
         what = entry.what
         if not isinstance(what, Received) or what.peer != sender.owner:
@@ -116,7 +115,7 @@ def _unsent(receiver: Audit, sender: Audit) -> Iterator[tuple[int, str]]:
         known = sent.get((what.job, what.round))
         if known is None:
             yield entry.number, f"round {what.round}: {sender.owner} has no entry of having sent this"
-        elif known != what.digest:
+        elif what.digest not in known:
             yield entry.number, f"round {what.round}: {sender.owner} says that it sent something else"
         if what.peer_count is not None and what.peer_head is not None:
             there = sender.hashes[what.peer_count - 1] if what.peer_count <= len(sender.hashes) else None

@@ -137,6 +137,7 @@ class Sent(Settings):
     bytes: int = Field(ge=0)
     samples: int | None = Field(None, ge=0)
     arrays: tuple[SentArray, ...]
+    scalars: dict[Name, float] = Field(default_factory=dict)
     noise: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 

@@ -7,10 +7,12 @@ of it: against its own owner a ledger is held by the other side's, see `audit.co
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from pydantic import Field, ValidationError
 
@@ -75,6 +77,13 @@ class Ledger:
         """How far it has come; None before the first entry."""
         return self._head
 
+    @property
+    def known_head(self) -> Head:
+        """How far it has come, once it holds an entry: always, after `open_ledger`."""
+        if self._head is None:
+            raise ValueError("the ledger holds no entry")
+        return self._head
+
     def append(self, event: Event) -> Entry:
         """Write an entry; when this returns, it is on the disk.
 
@@ -102,7 +111,11 @@ class Ledger:
 
 @contextmanager
 def open_ledger(
-    folder: Path, owner: str, identity: Identity, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    folder: Path,
+    owner: str,
+    identity: Identity,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    patience_s: float = 20.0,
 ) -> Iterator[Ledger]:
     """Open a ledger to append to it, or begin one; no other process can until the block ends.
 
@@ -114,6 +127,7 @@ def open_ledger(
         owner: the site's or coordinator's name.
         identity: signs the entries.
         now: the clock.
+        patience_s: how long to wait for another process that has it open [s]; entries take milliseconds.
 
     Raises:
         PolicyError: if the ledger was changed, cut short, or belongs to another key.
@@ -121,16 +135,26 @@ def open_ledger(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "ledger.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EngineError(
-                f"The ledger in {folder} is open in another process", "End that process first."
-            ) from error
+        _wait_for(lock, folder, patience_s)
         ledger = Ledger(folder, identity, _taken_up(folder, identity), now)
         if ledger.head is None:
             ledger.append(Opened(owner=owner, public_key=identity.public_key.hex()))
         yield ledger
+
+
+def _wait_for(lock: IO[str], folder: Path, patience_s: float) -> None:
+    """Lock the file, within some time."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= end:
+                raise EngineError(
+                    f"The ledger in {folder} is open in another process", "End that process first."
+                ) from error
+            time.sleep(0.02)
 
 
 def _save_head(folder: Path, identity: Identity, count: int, last: str) -> Head:

@@ -18,7 +18,7 @@ from pydantic import Field
 from flame.errors import PolicyError
 from flame.settings import Settings, read_toml
 
-__all__ = ["Hours", "Policy", "Request", "read_policy", "refusals", "refuse_update"]
+__all__ = ["Hours", "Policy", "Request", "read_policy", "refusals", "refuse_update", "site_policy"]
 
 
 class Hours(Settings):
@@ -71,6 +71,15 @@ class Request:
 def read_policy(path: Path) -> Policy:
     """Read a `policy.toml`. Raises ConfigError if it can't be used; the message names the key."""
     return read_toml(path, Policy)
+
+
+def site_policy(folder: Path) -> Policy:
+    """The policy in a site's folder, `policy.toml`; without one, the policy that allows nothing.
+
+    Raises: ConfigError: if it can't be used.
+    """
+    path = folder / "policy.toml"
+    return read_policy(path) if path.exists() else Policy()
 
 
 def refusals(policy: Policy, request: Request, now: datetime) -> tuple[str, ...]:

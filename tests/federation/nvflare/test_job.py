@@ -8,8 +8,8 @@ from tests.federation.nvflare.test_study import kit
 
 from flame.errors import ConfigError
 from flame.federation.job import Job, Limits, job_hash
-from flame.federation.nvflare.controller import run_folder
 from flame.federation.nvflare.job import connected, submit, write_engine_job
+from flame.federation.nvflare.runs import run_folder
 
 JOB = Job(task="response", model="clinical", context="pre_rt", seed=0, rounds=2, limits=Limits(quorum=2))
 

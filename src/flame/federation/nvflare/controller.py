@@ -1,7 +1,9 @@
 """The coordinator's side on the engine: rounds that outlive sites, kills and bad updates."""
 
 import logging
+import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,25 +14,21 @@ from nvflare.apis.signal import Signal
 
 from flame.errors import FlameError
 from flame.federation import folder as files
-from flame.federation.job import Job, job_hash
+from flame.federation.job import Job
 from flame.federation.local import initial_arrays
 from flame.federation.nvflare.messages import STOP, TRAIN, question, read_answer
 from flame.federation.nvflare.record import LEDGER, Record
+from flame.federation.nvflare.runs import note_failure, run_folder
 from flame.federation.nvflare.waiting import Waiting
 from flame.federation.rounds import State, first_state
 from flame.federation.steps import begin, close, has_answered, keep, keep_model
 
-__all__ = ["RoundController", "run_folder"]
+__all__ = ["RoundController"]
 
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
 """How often the controller looks whether a round is over [s]."""
-
-
-def run_folder(kit: Path, job: Job) -> Path:
-    """Where the coordinator keeps a job: below its kit, named by the job's hash; no job can name a path."""
-    return kit / "runs" / job_hash(job)[:16]
 
 
 class RoundController(Controller):
@@ -45,6 +43,8 @@ class RoundController(Controller):
         super().__init__()
         self._job, self._sites = Job.model_validate_json(job), tuple(sites)
         self._stopping = False
+        self._lock = threading.Lock()
+        self._open_round: int | None = None  # answers to any other come too late
 
     def start_controller(self, fl_ctx: Any) -> None:
         """Find the job's folder, and let the coordinator's administrator ask for a stop."""
@@ -65,10 +65,12 @@ class RoundController(Controller):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: Any) -> None:
         """Run the rounds that are left."""
+        note_failure(self._folder, None)
         try:
             self._run(abort_signal, fl_ctx)
         except FlameError as error:
             _log.error("%s. %s", error.message, error.hint)
+            note_failure(self._folder, error.message)
             self.system_panic(f"{error.message}. {error.hint}", fl_ctx)
 
     def _run(self, abort_signal: Signal, fl_ctx: Any) -> None:
@@ -89,40 +91,57 @@ class RoundController(Controller):
                 _log.info("round %d closed with %s", report.round, ", ".join(report.samples))
 
     def _ask(self, state: State, abort_signal: Signal, fl_ctx: Any) -> None:
-        """Ask the sites that have not answered, until the round is over."""
-        there = {client.name for client in fl_ctx.get_engine().get_clients()}
-        asked = [site for site in state.sites if site in there and not has_answered(self._folder, state.round, site)]
-        waiting = Waiting(self._job.limits, time.monotonic())
-        task = Task(TRAIN, question(state), result_received_cb=partial(self._received, state))
-        if asked:
-            self._record.sent(state, asked)
-            self.broadcast(task, fl_ctx, targets=asked, min_responses=len(asked))
+        """Ask the sites that have not answered as soon as they are connected, until the round is over.
+
+        After that no answer is stored any more.
+        """
+        waiting, asked = Waiting(self._job.limits, time.monotonic()), set[str]()
+        with self._lock:
+            self._open_round = state.round
         while not abort_signal.triggered:
-            valid = sum(files.read_update(self._folder, state.round, site) is not None for site in state.sites)
-            open_ = [site for site in asked if not has_answered(self._folder, state.round, site)]
-            if waiting.is_over(time.monotonic(), valid, len(open_)):
+            there = {client.name for client in fl_ctx.get_engine().get_clients()}
+            answered = {site for site in state.sites if has_answered(self._folder, state.round, site)}
+            new = [site for site in state.sites if site in there - answered - asked]
+            if new:
+                self._record.sent(state, new)
+                task = Task(TRAIN, question(state), result_received_cb=partial(self._received, state))
+                self.broadcast(task, fl_ctx, targets=new, min_responses=len(new))
+                asked |= set(new)
+            valid = sum(files.read_update(self._folder, state.round, site) is not None for site in answered)
+            absent = len(set(state.sites) - answered - asked)
+            if waiting.is_over(time.monotonic(), valid, len(asked - answered), absent):
                 break
             time.sleep(_LOOK_S)
         self.cancel_all_tasks()
+        with self._lock:
+            self._open_round = None
 
     def _received(self, state: State, client_task: ClientTask, fl_ctx: Any) -> None:  # noqa: ARG002
-        """Store a site's answer as soon as it is there."""
+        """Store a site's answer as soon as it is there; the engine calls this on threads of its own."""
         site = client_task.client.name
-        try:
-            found = read_answer(client_task.result)
-            if isinstance(found, str):
-                files.save_refusal(self._folder, state.round, site, found)
-                reason: str | None = found
-            else:
-                self._record.received(state, site, found)
-                reason = keep(self._folder, state, site, found.update)
-        except Exception as error:  # noqa: BLE001  the engine's border: one site's answer must not end the job
-            _log.exception("the answer of %s could not be kept", site)
-            reason = f"it could not be kept: {type(error).__name__}"
-            files.save_refusal(self._folder, state.round, site, reason)
+        with self._lock:
+            if self._open_round != state.round or has_answered(self._folder, state.round, site):
+                _log.warning("round %d: an answer of %s came too late", state.round, site)
+                return
+            try:
+                reason = self._kept(state, site, client_task.result)
+            except Exception as error:  # noqa: BLE001  the engine's border: one site's answer must not end the job
+                _log.exception("the answer of %s could not be kept", site)
+                reason = f"it could not be kept: {type(error).__name__}"
+                with suppress(FlameError, OSError):  # a full disk: the site counts as silent
+                    files.save_refusal(self._folder, state.round, site, reason)
         if reason is not None:
             _log.warning("round %d, %s refused: %s", state.round, site, reason)
         client_task.result = None  # the update is on disk
+
+    def _kept(self, state: State, site: str, reply: Any) -> str | None:
+        """Store an answer; returns why it does not count, None if it does."""
+        found = read_answer(reply)
+        if isinstance(found, str):
+            files.save_refusal(self._folder, state.round, site, found)
+            return found
+        self._record.received(state, site, found)
+        return keep(self._folder, state, site, found.update)
 
     def _stop(self, topic: str, data: Any, fl_ctx: Any) -> dict[str, bool]:  # noqa: ARG002
         self._stopping = True

@@ -23,6 +23,7 @@ STOP = "flame.stop"
 
 _JOB, _ROUND, _MODEL, _UPDATE, _REASON = "flame_job", "flame_round", "flame_model", "flame_update", "flame_reason"
 _HEAD = "flame_head"
+_LONGEST = 500  # characters of a reason; a site's text must not fill the coordinator's disk
 
 
 def question(state: State) -> Any:
@@ -67,7 +68,7 @@ def read_answer(reply: Any) -> Answer | str:
     """The update in a site's reply, or why there is none."""
     update, head = reply.get(_UPDATE), reply.get(_HEAD)
     if not isinstance(update, bytes):
-        return str(reply.get(_REASON) or f"the engine says {reply.get_return_code()}")
+        return str(reply.get(_REASON) or f"the engine says {reply.get_return_code()}")[:_LONGEST]
     try:
         return Answer(update, Head.model_validate_json(head))
     except ValueError:

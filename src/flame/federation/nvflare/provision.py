@@ -40,6 +40,13 @@ _HEARTBEAT_S = 120
 
 _LAUNCHER = "flame.federation.nvflare.launcher.TolerantLauncher"
 
+_CLASSES = {
+    "coordinator": "flame.federation.nvflare.controller.RoundController",
+    "site": "flame.federation.nvflare.executor.SiteExecutor",
+}
+"""All that a job may name. The engine calls whatever it finds under a name, so a package would be too much: with
+`flame.` alone a job could run the command line, and approve itself."""
+
 
 def provision(study: Study, out: Path) -> dict[str, Path]:
     """Make the kits of a study, each a folder below `out/kits`, and keep the authority's key in `out/authority`.
@@ -128,12 +135,12 @@ def _finish(folder: Path, kit: Kit) -> None:
 
 
 def _hardened(resources: dict[str, Any], kit: Kit) -> dict[str, Any]:
-    """Classes of the installed FLAME only, and no log of a site's for anybody else."""
+    """One class of the installed FLAME only, one job at a time, and no log of a site's for anybody else."""
     components = [one for one in resources["components"] if one["id"] != "site_log_streamer"]
     changed = {
         **resources,
         "class_list_enforcement_mode": "enforce",
-        "class_allow_list": ["flame."],
+        "class_allow_list": [_CLASSES[kit.kind]],
         "allow_log_streaming": False,
         "components": components,
     }
@@ -144,11 +151,12 @@ def _hardened(resources: dict[str, Any], kit: Kit) -> dict[str, Any]:
             {**resources["servers"][0], "heart_beat_timeout": _HEARTBEAT_S},
             *resources["servers"][1:],
         ]
+        next(one for one in components if one["id"] == "job_scheduler")["args"]["max_jobs"] = 1
     return changed
 
 
 def _authorised(authorization: dict[str, Any]) -> dict[str, Any]:
-    """Nobody brings code or opens a shell anywhere; running jobs may be asked how they stand."""
+    """Nobody brings code or opens a shell anywhere; who hands jobs in looks after those alone."""
     rights = ("submit_job", "clone_job", "manage_job", "download_job", "view", "operate", "app_command")
     nothing = {"shell_commands": "none", "byoc": "none"}
     permissions = authorization["permissions"]
@@ -157,7 +165,7 @@ def _authorised(authorization: dict[str, Any]) -> dict[str, Any]:
         "permissions": {
             "project_admin": {**dict.fromkeys(rights, "any"), **nothing},
             "org_admin": {**permissions["org_admin"], **nothing},
-            "lead": {**permissions["lead"], **nothing, "app_command": "any"},
+            "lead": {**permissions["lead"], **nothing, "operate": "none", "app_command": "n:submitter"},
             "member": {"view": "any"},
         },
     }

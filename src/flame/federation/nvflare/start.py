@@ -46,4 +46,5 @@ def command(kit: Path) -> list[str]:
     if found.kind == "site":
         read_folders(kit)
         values.append(f"uid={found.name}")
-    return [sys.executable, "-u", "-m", module, "-m", str(kit.resolve()), "-s", settings, "--set", *values]
+    # -P: Python must not take modules from the folder that it starts in, which is somebody else's kit.
+    return [sys.executable, "-u", "-P", "-m", module, "-m", str(kit.resolve()), "-s", settings, "--set", *values]

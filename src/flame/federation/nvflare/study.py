@@ -145,6 +145,7 @@ def enrol(kit: Path, data: Path, work: Path) -> None:
     read_site(data)
     if not (work / "identity.key").exists():
         make_identity(work)
+    work.chmod(0o700)  # prepared images will lie there
     folders = {"data": str(data.resolve()), "work": str(work.resolve())}
     lines = [f"{name} = {json.dumps(path, ensure_ascii=False)}" for name, path in folders.items()]
     write_text(kit / "flame.toml", "\n".join(lines) + "\n")

@@ -1,0 +1,58 @@
+"""A coordinator's runs, by what their own folders say: the engine's status of a job misleads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flame.federation.folder import history
+from flame.federation.job import Job, job_hash, read_job
+from flame.files import read_json, write_json
+
+__all__ = ["Run", "note_failure", "read_runs", "run_folder"]
+
+_FAILURE = "failure.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job in a coordinator's kit: rounds closed, who answered in the last one, who was refused why, what ended it."""
+
+    job: Job
+    done: int
+    sites: tuple[str, ...]
+    refused: Mapping[str, str]
+    failure: str | None = None
+
+    @property
+    def hash(self) -> str:
+        """The job's hash."""
+        return job_hash(self.job)
+
+
+def run_folder(kit: Path, job: Job) -> Path:
+    """Where the coordinator keeps a job: below its kit, named by the job's hash; no job can name a path."""
+    return kit / "runs" / job_hash(job)[:16]
+
+
+def note_failure(folder: Path, message: str | None) -> None:
+    """Keep in a run's folder what ended the job; None when it goes on."""
+    if message is None:
+        (folder / _FAILURE).unlink(missing_ok=True)
+    else:
+        write_json(folder / _FAILURE, {"message": message})
+
+
+def read_runs(kit: Path) -> list[Run]:
+    """All jobs of a coordinator's kit, by hash.
+
+    Raises: DataError: if a run folder is damaged.
+    """
+    found = []
+    for path in sorted(kit.glob("runs/*/job.toml")):
+        reports = history(path.parent)
+        last = reports[-1] if reports else None
+        sites, refused = (tuple(last.samples), dict(last.refused)) if last else ((), {})
+        failed = path.with_name(_FAILURE)
+        failure = str(read_json(failed)["message"]) if failed.exists() else None
+        found.append(Run(read_job(path), len(reports), sites, refused, failure))
+    return found
