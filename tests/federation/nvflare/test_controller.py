@@ -1,0 +1,175 @@
+"""The coordinator's rounds against an engine that is played: who is connected, who answers, when, and with what."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from nvflare.apis.signal import Signal
+
+from flame.federation.folder import history
+from flame.federation.gate import Answer
+from flame.federation.job import Job, Limits, job_hash
+from flame.federation.nvflare.controller import RoundController
+from flame.federation.nvflare.messages import accepted, read_question, refused
+from flame.federation.nvflare.runs import read_runs
+from flame.federation.rounds import State
+from flame.federation.update import Update, encode
+from flame.site.audit import audit
+from flame.site.entries import Received, Sent
+from flame.site.identity import read_public_key
+from flame.site.ledger import Head
+
+SITES = ("a", "b", "c")
+JOB = Job(
+    task="response",
+    model="clinical",
+    context="pre_rt",
+    seed=0,
+    rounds=2,
+    limits=Limits(quorum=2, grace_s=0.3, deadline_s=20),
+)
+Reply = Callable[[State, str], Any]
+
+
+def trained(state: State, site: str) -> Any:
+    """A good answer: everything has grown by one."""
+    grown = {name: np.ones_like(array) for name, array in state.arrays.items()}
+    return accepted(
+        Answer(encode(Update(job_hash(state.job), site, state.round, grown, 5, {})), Head(count=1, hash="0" * 64))
+    )
+
+
+def unwilling(state: State, site: str) -> Any:  # noqa: ARG001
+    return refused("not approved")
+
+
+@dataclass
+class Engine:
+    """Sites that are connected, one list for each look until the last; how each answers; what was kept back."""
+
+    kit: Path
+    connected: list[Sequence[str]] = field(default_factory=lambda: [SITES])
+    replies: dict[str, Reply] = field(default_factory=lambda: dict.fromkeys(SITES, trained))
+    kept_back: list[Callable[[], None]] = field(default_factory=list)
+    late: tuple[tuple[str, int], ...] = ()
+    panics: list[str] = field(default_factory=list)
+
+    def run(self, job: Job = JOB) -> RoundController:
+        controller = RoundController(job.model_dump_json(), list(SITES))
+        controller.communicator = self
+        controller.system_panic = lambda reason, _: self.panics.append(reason)
+        context = SimpleNamespace(get_engine=lambda: self)
+        controller.start_controller(context)
+        controller.control_flow(Signal(), context)
+        return controller
+
+    def get_workspace(self) -> Any:
+        return SimpleNamespace(get_root_dir=lambda: str(self.kit))
+
+    def get_clients(self) -> list[Any]:
+        now = self.connected[0] if len(self.connected) == 1 else self.connected.pop(0)
+        return [SimpleNamespace(name=name) for name in now]
+
+    def broadcast(self, task: Any, fl_ctx: Any, targets: Sequence[str], *_: Any) -> None:
+        kept_back, self.kept_back = self.kept_back, []
+        for deliver in kept_back:
+            deliver()
+        for site in targets:
+            state = read_question(task.data, site)
+            sent = SimpleNamespace(client=SimpleNamespace(name=site), result=self.replies[site](state, site))
+
+            def deliver(sent: Any = sent) -> None:
+                task.result_received_cb(sent, fl_ctx)
+
+            if (site, state.round) in self.late:
+                self.kept_back.append(deliver)
+            else:
+                deliver()
+
+    def cancel_all_tasks(self, *_: Any) -> None:
+        """Nothing is left standing."""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return Engine(tmp_path)
+
+
+def folder(engine: Engine) -> Path:
+    return engine.kit / "runs" / job_hash(JOB)[:16]
+
+
+def test_rounds_are_closed_with_all_that_answer_and_the_ledger_holds_both_ways(engine: Engine) -> None:
+    engine.run()
+    assert not engine.panics
+    assert (folder(engine) / "model.json").exists()
+    assert [set(report.samples) for report in history(folder(engine))] == [set(SITES)] * 2
+    ledger = engine.kit / "ledger"
+    found = audit(ledger, read_public_key(ledger / "identity.pub"))
+    assert not found.flaws
+    whats = [entry.what for entry in found.entries]
+    assert sum(isinstance(what, Sent) for what in whats) == sum(isinstance(what, Received) for what in whats) == 6
+
+
+def test_an_answer_after_its_round_is_closed_is_dropped(engine: Engine) -> None:
+    engine.late = (("c", 0),)  # it arrives while round 1 is asked
+    engine.run()
+    assert [set(report.samples) for report in history(folder(engine))] == [{"a", "b"}, set(SITES)]
+    assert not engine.panics
+
+
+def test_a_refusal_is_told_and_costs_its_site_alone(engine: Engine) -> None:
+    engine.replies["b"] = unwilling
+    engine.run()
+    assert [dict(report.refused) for report in history(folder(engine))] == [{"b": "not approved"}] * 2
+    (run,) = read_runs(engine.kit)
+    assert (run.done, run.sites, run.failure) == (2, ("a", "c"), None)
+
+
+def test_a_site_that_sends_rubbish_costs_itself_alone(engine: Engine) -> None:
+    engine.replies["a"] = lambda *_: accepted(Answer(b"rubbish", Head(count=1, hash="0" * 64)))
+    engine.run()
+    assert [set(report.samples) for report in history(folder(engine))] == [{"b", "c"}] * 2
+
+
+def test_a_round_waits_for_the_sites_that_its_quorum_needs(engine: Engine) -> None:
+    engine.connected = [["a"], ["a"], ["a", "b"], ["a", "b"]]
+    engine.run()
+    assert not engine.panics
+    assert [set(report.samples) for report in history(folder(engine))] == [{"a", "b"}] * 2
+
+
+def test_below_the_quorum_a_job_ends_with_the_reason_and_goes_on_when_it_is_handed_in_again(engine: Engine) -> None:
+    engine.replies |= {"a": unwilling, "b": unwilling}
+    engine.run()
+    assert len(engine.panics) == 1
+    assert "a: not approved" in engine.panics[0]
+    (run,) = read_runs(engine.kit)
+    assert run.done == 0
+    assert run.failure is not None
+    assert "b: not approved" in run.failure
+    engine.replies = dict.fromkeys(SITES, trained)
+    engine.run()
+    (run,) = read_runs(engine.kit)
+    assert (run.done, run.failure) == (2, None)
+
+
+def test_a_disk_that_is_full_costs_the_answer_and_not_the_job(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flame.errors import EngineError
+    from flame.federation import folder as files
+
+    real = files.save_update
+
+    def full(where: Path, round: int, site: str, content: bytes) -> None:
+        if site == "c":
+            raise EngineError("The disk is full", "Free some space.")
+        real(where, round, site, content)
+
+    monkeypatch.setattr(files, "save_update", full)
+    engine.run()
+    assert [set(report.samples) for report in history(folder(engine))] == [{"a", "b"}] * 2
+    assert not engine.panics
