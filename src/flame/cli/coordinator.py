@@ -11,11 +11,27 @@ _Kit = Annotated[Path, typer.Argument(help="Folder of a start-up kit.")]
 _Job = Annotated[Path, typer.Argument(help="The job: a job.toml.")]
 
 
+def require_engine() -> None:
+    """Say how to install the engine if it is missing; it is an extra, which one machine alone does not need.
+
+    Raises: ConfigError: if it is.
+    """
+    from importlib.util import find_spec
+
+    from flame.errors import ConfigError
+
+    if find_spec("nvflare") is None:
+        raise ConfigError(
+            "The distributed engine is not installed", "Run: pip install --constraint constraints.txt 'flame[deploy]'"
+        )
+
+
 def provision(
     study: Annotated[Path, typer.Argument(help="Who takes part: a study.toml.")],
     out: Annotated[Path, typer.Option(help="New folder for the kits and for the authority's key.")],
 ) -> None:
     """Make a start-up kit for the coordinator, each site and each person, with certificates of one authority."""
+    require_engine()
     from flame.federation.nvflare.provision import provision as make
     from flame.federation.nvflare.study import read_study
 
@@ -41,6 +57,7 @@ def run(kit: Path, kind: str) -> None:
     from flame.federation.nvflare.start import command, settle
     from flame.federation.nvflare.study import read_kit
 
+    require_engine()
     found = read_kit(kit)
     if found.kind != kind:
         raise ConfigError(f"{kit} is the kit of a {found.kind}, not of a {kind}", "Name another kit.")
@@ -56,6 +73,7 @@ def submit(
     site: Annotated[list[str] | None, typer.Option(help="Sites to take part; all of the study by default.")] = None,
 ) -> None:
     """Hand in a job as the person that the kit belongs to; one that was stopped or interrupted goes on."""
+    require_engine()
     from flame.federation.job import job_hash, read_job
     from flame.federation.nvflare.job import submit as hand_in
     from flame.federation.nvflare.study import read_kit
@@ -98,6 +116,7 @@ def _show_connected(kit: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    require_engine()
     from flame.federation.nvflare.job import ask_status
     from flame.federation.nvflare.study import read_kit
 
@@ -112,6 +131,7 @@ def _show_connected(kit: Path) -> None:
 
 def pause(kit: _Kit, job: _Job) -> None:
     """Let a running job end after its present round; `submit` lets it go on."""
+    require_engine()
     from flame.federation.job import read_job
     from flame.federation.nvflare.job import pause as ask
 

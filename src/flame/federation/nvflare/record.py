@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from flame.federation.folder import encode_model
 from flame.federation.gate import Answer
 from flame.federation.job import job_hash
@@ -39,7 +41,7 @@ class Record:
         """The model of the running round is about to leave for these sites."""
         model = encode_model(state.arrays)
         arrays = tuple(
-            SentArray(name=name, shape=array.shape, norm=float(abs(array.astype(float) ** 2).sum() ** 0.5))
+            SentArray(name=name, shape=array.shape, norm=float(np.linalg.norm(array.astype(np.float64))))
             for name, array in state.arrays.items()
         )
         about = {"job": job_hash(state.job), "round": state.round, "digest": digest(model), "bytes": len(model)}
