@@ -154,7 +154,8 @@ def test_a_coordinator_that_was_killed_goes_on_and_ends_with_the_same_bytes(
 def test_code_from_outside_is_refused(deployment: Deployment, tmp_path: Path) -> None:
     """Neither another class, even FLAME's own command line, nor a job that brings its own code is run."""
     marks = [tmp_path / "key", tmp_path / "code"]
-    folders = [write_engine_job(RESPONSE.model_copy(update={"seed": n}), SITES, tmp_path) for n in (91, 92)]
+    soon = RESPONSE.model_copy(update={"limits": Limits(quorum=2, deadline_s=15)})  # no site will answer
+    folders = [write_engine_job(soon.model_copy(update={"seed": n}), SITES, tmp_path) for n in (91, 92)]
     path = folders[0] / "app" / "config" / "config_fed_client.json"
     config = json.loads(path.read_text())
     words = {"args": ["site", "key", str(marks[0])], "standalone_mode": False}
