@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flame.cli.coordinator import pause, provision, require_engine, submit
+from flame.cli.coordinator import pause, provision, submit
 from flame.errors import ConfigError
 
 
@@ -24,7 +24,3 @@ def test_what_needs_the_engine_says_how_to_install_it(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="not installed") as caught:
             step()
         assert "flame[deploy]" in caught.value.hint
-
-
-def test_where_it_is_installed_nothing_is_said() -> None:
-    require_engine()
