@@ -103,12 +103,12 @@ def test_an_approved_job_gets_the_answer_that_training_alone_would_give(house: H
     found = asked(approved(house))
     store = tmp_path / "store"
     build_stores(read_site(house.data), {"pre_rt": store}, JOB.crop)
-    assert found.update == answer(SiteTraining(JOB, "site-1", (store,)), "site-1", state())
+    assert found.content == answer(SiteTraining(JOB, "site-1", (store,)), "site-1", state())
     received, sent = entries(house)[-2:]
     assert isinstance(received, Received)
     assert isinstance(sent, Sent)
-    assert (sent.digest, sent.bytes, sent.samples) == (digest(found.update), len(found.update), 2)
-    arrays = decode(found.update).arrays
+    assert (sent.digest, sent.bytes, sent.samples) == (digest(found.content), len(found.content), 2)
+    arrays = decode(found.content).arrays
     assert {part.name: part.shape for part in sent.arrays} == {name: array.shape for name, array in arrays.items()}
     name, array = max(arrays.items(), key=lambda pair: float(np.abs(pair[1]).max()))
     (norm,) = [part.norm for part in sent.arrays if part.name == name]
@@ -123,7 +123,7 @@ def test_what_was_approved_can_be_taken_back_from_the_next_round_on(house: House
 
 
 def test_a_patient_who_withdraws_is_left_out_from_the_next_round_on(house: House) -> None:
-    assert decode(asked(approved(house)).update).samples == 2
+    assert decode(asked(approved(house)).content).samples == 2
     at(house, lambda ledger: withdraw_patient(house.work, ledger, "002", ada(house)))
     assert "fewer than 2 patients here fit the job" in refusal(house)  # one is left, and the policy wants two
 
@@ -148,7 +148,7 @@ def test_an_approved_job_still_meets_the_policy_as_it_is_now(house: House, chang
 
 def test_one_approval_is_for_one_model_a_round(house: House) -> None:
     first = asked(approved(house))
-    assert asked(house).update == first.update  # asked again, as after a restart
+    assert asked(house).content == first.content  # asked again, as after a restart
     other = replace(state(), arrays={name: array + 1 for name, array in state().arrays.items()})
     assert refusal(house, other) == "round 0 was asked before with another model"
     assert refusal(house, replace(state(), round=3)) == "there is no round 3 in a job of 3"

@@ -77,7 +77,7 @@ def test_tables_of_the_file_are_those_of_the_job(tmp_path):
     write_job(tmp_path / "job.toml", Job(**FIELDS, aggregation={"name": "trimmed_mean", "trim": 0.25}))
     content = tomllib.loads((tmp_path / "job.toml").read_text())
     assert content["aggregation"] == {"name": "trimmed_mean", "trim": 0.25}
-    assert list(content) == [*FIELDS, "training", "aggregation", "limits", "crop"]
+    assert list(content) == [*FIELDS, "training", "aggregation", "limits", "privacy", "crop"]
 
 
 @pytest.mark.parametrize(
@@ -107,3 +107,9 @@ def test_fedprox_needs_its_pull(tmp_path):
     path.write_text(path.read_text().replace("proximal_mu = 0.1", "proximal_mu = 0.0"))
     with pytest.raises(ConfigError, match=r"fedprox needs training\.proximal_mu > 0"):
         read_job(path)
+
+
+@pytest.mark.parametrize("aggregation", ["median", "trimmed_mean"])
+def test_rules_that_look_at_single_updates_go_with_no_masks(aggregation):
+    with pytest.raises(ValidationError, match=f"aggregation {aggregation} looks at single updates"):
+        Job(**FIELDS, aggregation={"name": aggregation}, privacy={"secure_aggregation": True})

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from tests.federation.secure_rounds import names, play, terms, update
 
-from flame.errors import ConfigError, EngineError, PolicyError, UpdateRejected
+from flame.errors import EngineError, PolicyError, UpdateRejected
 from flame.federation.aggregate import fedavg
-from flame.federation.job import FedAdam, Job, Limits, Median, TrimmedMean, job_hash
+from flame.federation.job import FedAdam, Job, Limits, job_hash
 from flame.federation.masks import decode_masked, encode_masked, reduced
 from flame.federation.privacy import (
     answer_request,
@@ -335,9 +335,3 @@ def test_a_secure_round_ends_in_the_state_of_a_plain_one():
 def test_the_threshold_is_the_quorum_if_that_is_more_than_half():
     assert secure_terms(state(limits=Limits(quorum=4))).threshold == 4
     assert secure_terms(state(limits=Limits(quorum=1))).threshold == 3
-
-
-@pytest.mark.parametrize("aggregation", [Median(), TrimmedMean()])
-def test_rules_that_need_single_updates_are_refused(aggregation):
-    with pytest.raises(ConfigError, match=f"aggregation {aggregation.name} needs every site's update"):
-        secure_terms(state(aggregation=aggregation))

@@ -71,6 +71,7 @@ def _details(what: "Event") -> str:
         Received,
         Registered,
         Sent,
+        Unmasked,
         Withdrawn,
     )
 
@@ -88,7 +89,10 @@ def _details(what: "Event") -> str:
         case Declined():
             return f"by {what.by}: {what.reason}"
         case Received():
-            return f"round {what.round}, {what.bytes} bytes from {what.peer}"
+            return f"round {what.round}, {what.kind}: {what.bytes} bytes from {what.peer}"
+        case Unmasked():
+            return f"round {what.round}, the sum of {', '.join(what.survivors)}"
         case Sent():
             noise = "no noise" if not what.noise else f"noise {what.noise:g}"
-            return f"round {what.round}, {what.bytes} bytes to {what.peer}: {len(what.arrays)} arrays, {noise}"
+            left = f"{what.bytes} bytes to {what.peer}: {len(what.arrays)} arrays, {noise}"
+            return f"round {what.round}, {what.kind}: {left}"

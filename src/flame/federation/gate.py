@@ -16,17 +16,17 @@ from flame.federation.job import Job, job_hash, job_text
 from flame.federation.local import SiteTraining
 from flame.federation.rounds import State
 from flame.federation.steps import answer
-from flame.federation.update import Update, decode
+from flame.federation.update import Update, decode, encode
 from flame.site.approval import Standing, offer, read_offer, standing
-from flame.site.entries import Received, Sent, SentArray, digest
+from flame.site.entries import Carried, Received, Sent, SentArray, digest
 from flame.site.history import recorded
 from flame.site.identity import read_identity
 from flame.site.ledger import Head, Ledger, open_ledger
-from flame.site.policy import Request, refusals, refuse_update, site_policy
+from flame.site.policy import Policy, Request, refusals, refuse_update, site_policy
 from flame.site.proposal import OfferedArray, Proposal
 from flame.site.withdrawal import put_patients_right, withdrawn_patients
 
-__all__ = ["Answer", "House", "Refused", "as_proposal", "gated_answer"]
+__all__ = ["Admission", "Answer", "House", "Refused", "admit", "as_proposal", "gated_answer", "record_sent", "trained"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,20 @@ class House:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An update as bytes, and how far the site's ledger had come when it left."""
+class Admission:
+    """Leave to train a round: the round as it was asked, by which rules, on which store of samples."""
 
-    update: bytes
+    state: State
+    house: House
+    policy: Policy
+    store: Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What leaves, as bytes, and how far the site's ledger had come when it left."""
+
+    content: bytes
     head: Head
 
 
@@ -55,16 +65,32 @@ class Refused:
 
 
 def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
-    """Train a round if the site's rules allow it.
-
-    A job that the site has not seen is kept for its people to read, and refused until one of them approves it.
+    """Train a round if the site's rules allow it, and give the update as bytes.
 
     Args:
         state: the running round as the site was asked it.
         house: the site.
         now: local time.
 
-    Returns: the update; or why there is none: the job is not approved, or the policy forbids it or what would leave.
+    Returns: the update; or why there is none, as `admit` and `trained`.
+    Raises: as `admit`.
+    """
+    admission = admit(state, house, now)
+    if isinstance(admission, Refused):
+        return admission
+    update = trained(admission)
+    if isinstance(update, Refused):
+        return update
+    content = encode(update)
+    return Answer(content, record_sent(admission, update, content))
+
+
+def admit(state: State, house: House, now: datetime) -> Admission | Refused:
+    """Whether the site's rules allow a round to be trained; that it was asked goes into the ledger.
+
+    A job that the site has not seen is kept for its people to read, and refused until one of them approves it.
+
+    Returns: leave; or why there is none: the job is not approved, or the policy forbids it.
     Raises: errors whose messages stay at the site, for they name paths and patients:
         PolicyError: if the site's records were changed.
         DataError: if the site's data can't be used.
@@ -79,22 +105,48 @@ def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
         return Refused(odd)
     policy = site_policy(house.work)
     store, patients = _samples(state.job, house)
-    reasons = refusals(policy, Request(state.job.task, state.job.model, state.job.rounds, patients), now)
+    reasons = refusals(policy, _request(state.job, patients), now)
     if reasons:
         return Refused(f"the policy of {house.site} forbids the job now: {'; '.join(reasons)}")
     with _ledger(house) as ledger:
         ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
-    content = answer(SiteTraining(state.job, house.site, (store,)), house.site, state)
-    update = decode(content)
+    return Admission(state, house, policy, store)
+
+
+def trained(admission: Admission) -> Update | Refused:
+    """Train the round. What comes out may leave: it is what the policy covers.
+
+    Returns: the update, which is not in the ledger yet; or why there is none that may leave.
+    """
+    state, house, policy = admission.state, admission.house, admission.policy
+    update = decode(answer(SiteTraining(state.job, house.site, (admission.store,)), house.site, state))
     if update.samples < policy.min_patients:
         return Refused(f"fewer than {policy.min_patients} patients here have what the job learns from")
     try:
         refuse_update(policy, update.arrays)
     except PolicyError as error:
         return Refused(error.message)
-    with _ledger(house) as ledger:
-        ledger.append(_sent(update, content, house.peer))
-        return Answer(content, ledger.known_head)
+    return update
+
+
+def record_sent(admission: Admission, update: Update, content: bytes, kind: Carried = "update") -> Head:
+    """Put an update that is about to leave into the ledger.
+
+    Args:
+        admission: of the round.
+        update: the update.
+        content: what leaves of it: the update itself, or the update under masks.
+        kind: which of both.
+
+    Returns: how far the ledger has come with it.
+    """
+    with _ledger(admission.house) as ledger:
+        ledger.append(_sent(update, content, admission.house.peer, kind))
+        return ledger.known_head
+
+
+def _request(job: Job, patients: int) -> Request:
+    return Request(job.task, job.model, job.rounds, patients, job.privacy.secure_aggregation)
 
 
 def _ledger(house: House) -> AbstractContextManager[Ledger]:
@@ -111,7 +163,9 @@ def _not_as_approved(state: State, number: str, model: str, house: House) -> str
     if as_proposal(state, house.peer) != read_offer(house.work, number):
         return "the model has other arrays than the one that was offered"
     for event in recorded(house.work):
-        if isinstance(event, Received) and (event.job, event.round) == (number, state.round) and event.digest != model:
+        if not isinstance(event, Received) or event.kind != "model":
+            continue
+        if (event.job, event.round) == (number, state.round) and event.digest != model:
             return f"round {state.round} was asked before with another model"
     return None
 
@@ -142,7 +196,7 @@ def _samples(job: Job, house: House) -> tuple[Path, int]:
     return folder, len(store.patients)
 
 
-def _sent(update: Update, content: bytes, peer: str) -> Sent:
+def _sent(update: Update, content: bytes, peer: str, kind: Carried) -> Sent:
     """What leaves, without its values."""
     parts = tuple(
         SentArray(name=name, shape=array.shape, norm=norm(replace(update, arrays={name: array})))
@@ -152,6 +206,7 @@ def _sent(update: Update, content: bytes, peer: str) -> Sent:
         job=update.job_hash,
         round=update.round,
         peer=peer,
+        kind=kind,
         digest=digest(content),
         bytes=len(content),
         samples=update.samples,

@@ -26,6 +26,7 @@ __all__ = [
     "Job",
     "Limits",
     "Median",
+    "Privacy",
     "TrainingSettings",
     "TrimmedMean",
     "job_hash",
@@ -101,6 +102,23 @@ class Limits(Settings):
     deadline_s: Positive = 3600.0
 
 
+class Privacy(Settings):
+    """What hides a site in the sum of all, and a patient in a site's update.
+
+    Args:
+        secure_aggregation: sites mask their updates, and the coordinator learns their sum alone (`privacy`).
+        max_samples: most samples of a site under secure aggregation; it sets the width of the sum (`masks.FixedPoint`).
+        noise_multiplier: standard deviation of the noise in each training step, in units of `clip_norm`; 0 is training
+            without differential privacy.
+        clip_norm: largest Euclidean norm with which one patient's gradient counts in a step.
+    """
+
+    secure_aggregation: bool = False
+    max_samples: int = Field(default=2**16, ge=1)
+    noise_multiplier: float = Field(default=0.0, ge=0)
+    clip_norm: Positive = 1.0
+
+
 class Job(Settings):
     """One federated training.
 
@@ -113,6 +131,7 @@ class Job(Settings):
         training: what a site does in a round.
         aggregation: how the sites' differences become one step.
         limits: quorum and bounds.
+        privacy: masks and noise.
         crop: the voxels that the model sees.
     """
 
@@ -124,12 +143,19 @@ class Job(Settings):
     training: TrainingSettings = TrainingSettings()
     aggregation: Aggregation = FedAvg()
     limits: Limits = Limits()
+    privacy: Privacy = Privacy()
     crop: Crop = Crop()
 
     @model_validator(mode="after")
     def _proximal(self) -> "Job":
         if self.aggregation.name == "fedprox" and self.training.proximal_mu == 0.0:
             raise ValueError("aggregation fedprox needs training.proximal_mu > 0")
+        return self
+
+    @model_validator(mode="after")
+    def _summed(self) -> "Job":
+        if self.privacy.secure_aggregation and self.aggregation.name in ("median", "trimmed_mean"):
+            raise ValueError(f"aggregation {self.aggregation.name} looks at single updates, which masks hide")
         return self
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import with_config
 
-from flame.errors import ConfigError, EngineError, PolicyError, UpdateRejected
+from flame.errors import EngineError, PolicyError, UpdateRejected
 from flame.federation.checks import Expected, check
 from flame.federation.job import job_hash
 from flame.federation.letters import Member
@@ -101,19 +101,15 @@ class SecureMean:
     arrays: Mapping[str, NDArray[np.float32]]
 
 
-def secure_terms(state: State, max_samples: int = Terms.max_samples) -> Terms:
+def secure_terms(state: State) -> Terms:
     """The terms of the running round; the threshold is the quorum, or just above half of the sites if that is more.
 
-    Raises: ConfigError: if the job's aggregation needs single updates, or as `Terms`.
+    Raises: ConfigError: as `Terms`.
     """
-    if state.job.aggregation.name in ("median", "trimmed_mean"):
-        raise ConfigError(
-            f"aggregation {state.job.aggregation.name} needs every site's update, which secure aggregation hides",
-            "Use fedavg, fedprox, fedavgm or fedadam, or do without secure aggregation.",
-        )
     threshold = max(state.job.limits.quorum, len(state.sites) // 2 + 1)
     awaited = expected(state)
-    return Terms(awaited.job_hash, state.round, state.sites, threshold, awaited.shapes, awaited.max_norm, max_samples)
+    most = state.job.privacy.max_samples
+    return Terms(awaited.job_hash, state.round, state.sites, threshold, awaited.shapes, awaited.max_norm, most)
 
 
 def mask_update(member: Member, update: Update) -> tuple[Member, MaskedUpdate]:

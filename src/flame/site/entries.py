@@ -16,6 +16,7 @@ from flame.settings import Settings
 
 __all__ = [
     "Approved",
+    "Carried",
     "Declined",
     "Entry",
     "Event",
@@ -26,6 +27,7 @@ __all__ = [
     "Registered",
     "Sent",
     "SentArray",
+    "Unmasked",
     "Withdrawn",
     "canonical",
     "digest",
@@ -33,6 +35,8 @@ __all__ = [
 
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Carried = Literal["model", "update", "keys", "shares", "masked update", "unmasking"]
+"""What a message is; those from "keys" on are the steps of a secure round."""
 
 
 class Opened(Settings):
@@ -102,7 +106,7 @@ class PatientWithdrawn(Settings):
 
 
 class Received(Settings):
-    """A message came in: a model at a site, an update at the coordinator.
+    """A message came in, of a kind: a model at a site, an update at the coordinator.
 
     `peer_count` and `peer_head` are how many entries the sender's ledger had then, and the hash of its last: whoever
     holds them notices if the sender's ledger is cut short later.
@@ -112,10 +116,24 @@ class Received(Settings):
     job: Hash
     round: int = Field(ge=0)
     peer: Name
+    kind: Carried = "model"
     digest: Hash
     bytes: int = Field(ge=0)
     peer_count: int | None = Field(None, ge=1)
     peer_head: Hash | None = None
+
+
+class Unmasked(Settings):
+    """A site is about to help to unmask the sum of a round's updates, of these sites and of no others.
+
+    `update` is the hash of its own update under the mask.
+    """
+
+    event: Literal["unmasked"] = "unmasked"
+    job: Hash
+    round: int = Field(ge=0)
+    survivors: tuple[Name, ...]
+    update: Hash
 
 
 class SentArray(Settings):
@@ -133,6 +151,7 @@ class Sent(Settings):
     job: Hash
     round: int = Field(ge=0)
     peer: Name
+    kind: Carried = "update"
     digest: Hash
     bytes: int = Field(ge=0)
     samples: int | None = Field(None, ge=0)
@@ -141,7 +160,9 @@ class Sent(Settings):
     noise: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
-Event = Opened | Registered | Offered | Approved | Declined | Withdrawn | PatientWithdrawn | Received | Sent
+Event = (
+    Opened | Registered | Offered | Approved | Declined | Withdrawn | PatientWithdrawn | Received | Unmasked | Sent
+)
 
 
 class Entry(Settings):

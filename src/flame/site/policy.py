@@ -45,6 +45,7 @@ class Policy(Settings):
         arrays: patterns of the names of arrays that may leave (`*` for any text); none by default.
         max_update_bytes: largest update, over all arrays.
         max_update_norm: largest Euclidean norm of an update.
+        masked: whether updates may leave under masks only, so that the coordinator sees no site's alone.
         hours: when training may run; at any time if there are none.
     """
 
@@ -55,17 +56,20 @@ class Policy(Settings):
     arrays: tuple[str, ...] = ()
     max_update_bytes: int = Field(default=50_000_000, ge=1)
     max_update_norm: float = Field(default=1000.0, gt=0)
+    masked: bool = False
     hours: tuple[Hours, ...] = ()
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a job asks of a site: its task, model and rounds, and how many of the site's patients it would use."""
+    """What a job asks of a site: its task, model and rounds, how many of the site's patients it would use, and whether
+    it masks updates."""
 
     task: str
     model: str
     rounds: int
     patients: int
+    masked: bool = False
 
 
 def read_policy(path: Path) -> Policy:
@@ -102,6 +106,8 @@ def _reasons(policy: Policy, request: Request, now: datetime) -> Iterator[str]:
         yield f"{request.rounds} rounds are more than the {policy.max_rounds} allowed"
     if request.patients < policy.min_patients:
         yield f"fewer than {policy.min_patients} patients here fit the job"
+    if policy.masked and not request.masked:
+        yield "the job has no secure aggregation, without which no update leaves this site"
     if policy.hours and not any(one.hold(now.time()) for one in policy.hours):
         allowed = ", ".join(f"{one.begin:%H:%M} to {one.end:%H:%M}" for one in policy.hours)
         yield f"{now:%H:%M} is outside the hours allowed: {allowed}"

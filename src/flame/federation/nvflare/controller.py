@@ -141,7 +141,7 @@ class RoundController(Controller):
             files.save_refusal(self._folder, state.round, site, found)
             return found
         self._record.received(state, site, found)
-        return keep(self._folder, state, site, found.update)
+        return keep(self._folder, state, site, found.content)
 
     def _stop(self, topic: str, data: Any, fl_ctx: Any) -> dict[str, bool]:  # noqa: ARG002
         self._stopping = True

@@ -52,7 +52,7 @@ def read_question(message: Any, site: str) -> State:
 def accepted(answer: Answer) -> Any:
     """A site's update as its reply, and how far its ledger has come."""
     reply = make_reply(ReturnCode.OK)
-    reply[_UPDATE] = answer.update
+    reply[_UPDATE] = answer.content
     reply[_HEAD] = answer.head.model_dump_json()
     return reply
 

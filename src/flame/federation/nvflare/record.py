@@ -47,7 +47,7 @@ class Record:
         about = {"job": job_hash(state.job), "round": state.round, "digest": digest(model), "bytes": len(model)}
         with self._open() as ledger:
             for site in sites:
-                ledger.append(Sent(peer=site, arrays=arrays, **about))
+                ledger.append(Sent(peer=site, kind="model", arrays=arrays, **about))
 
     def received(self, state: State, site: str, answer: Answer) -> None:
         """A site's update has come, with what the site says of its own ledger."""
@@ -57,8 +57,9 @@ class Record:
                     job=job_hash(state.job),
                     round=state.round,
                     peer=site,
-                    digest=digest(answer.update),
-                    bytes=len(answer.update),
+                    kind="update",
+                    digest=digest(answer.content),
+                    bytes=len(answer.content),
                     peer_count=answer.head.count,
                     peer_head=answer.head.hash,
                 )
