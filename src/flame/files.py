@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if _says_full(error, path.parent):
             raise EngineError(
                 f"The disk is full: {path.name} could not be written to {path.parent}",
                 "Free some space or choose another folder, then start the same command again; it goes on from there.",
@@ -38,6 +38,13 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _says_full(error: OSError, folder: Path) -> bool:
+    """Whether a failed write means that the disk is full; numpy gives no number and a text of its own."""
+    if error.errno is None:
+        return os.statvfs(folder).f_bavail == 0
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

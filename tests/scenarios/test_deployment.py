@@ -13,7 +13,7 @@ from tests.scenarios.conftest import flame
 from tests.scenarios.deployment import ADMIN, PERSON, RESEARCHER, SITES, Deployment, deployed, wait
 
 from flame.federation import embedded
-from flame.federation.job import Crop, FedAvgM, Job, Limits, TrainingSettings, job_hash
+from flame.federation.job import Crop, FedAvgM, Job, Limits, Privacy, TrainingSettings, job_hash
 from flame.federation.local import SiteTraining, initial_arrays
 from flame.federation.nvflare.job import write_engine_job
 from flame.learning.samples import build_stores
@@ -31,6 +31,13 @@ EVOLUTION = Job(
     aggregation=FedAvgM(momentum=0.5),
     limits=LIMITS,
     crop=CROP,
+)
+MASKED = EVOLUTION.model_copy(
+    update={
+        "seed": 8,
+        "limits": LIMITS.model_copy(update={"max_update_norm": 10.0}),
+        "privacy": Privacy(secure_aggregation=True),
+    }
 )
 RESPONSE = Job(task="response", model="clinical", context="pre_rt", seed=3, rounds=4, limits=LIMITS, crop=CROP)
 
@@ -71,8 +78,8 @@ def rounds(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-@pytest.mark.parametrize("job", [EVOLUTION, RESPONSE], ids=["evolution", "response"])
-def test_both_tasks_end_with_the_bytes_of_the_embedded_engine(
+@pytest.mark.parametrize("job", [EVOLUTION, RESPONSE, MASKED], ids=["evolution", "response", "masked"])
+def test_jobs_end_with_the_bytes_of_the_embedded_engine(
     job: Job, deployment: Deployment, trial: Path, tmp_path: Path
 ) -> None:
     run = deployment.submit(job)
@@ -89,11 +96,24 @@ def test_what_was_sent_and_received_is_in_both_ledgers_and_they_agree(deployment
         done = flame("verify", work, "--against", own)
         assert done.returncode == 0, done.stderr
         entries = [json.loads(line)["what"] for line in (work / "ledger.jsonl").read_text().splitlines()]
-        sent = [what for what in entries if what["event"] == "sent"]
+        updates = ("update", "masked update")
+        sent = [what for what in entries if what["event"] == "sent" and what["kind"] in updates]
         assert len(sent) >= EVOLUTION.rounds + RESPONSE.rounds
         assert all(what["samples"] and what["arrays"] for what in sent)
         patients = [one.id.encode() for one in read_site(deployment.trial / "sites" / site).patients]
         assert not any(patient in (work / "ledger.jsonl").read_bytes() for patient in patients)
+
+
+def test_of_a_masked_job_only_the_sum_is_seen(deployment: Deployment) -> None:
+    """No update of its own left any site, and nothing at the coordinator says how many samples each one has."""
+    for site in SITES:
+        lines = (deployment.work(site) / "ledger.jsonl").read_text().splitlines()
+        whats = [what for what in (json.loads(line)["what"] for line in lines) if what.get("job") == job_hash(MASKED)]
+        kinds = [what["kind"] for what in whats if what["event"] == "sent"]
+        assert kinds == ["keys", "shares", "masked update", "unmasking"] * MASKED.rounds
+    run = deployment.kit("coordinator") / "runs" / job_hash(MASKED)[:16]
+    assert [line["samples"] for line in rounds(run)] == [dict.fromkeys(SITES)] * MASKED.rounds
+    assert all(not isinstance(line["scalars"].get(site), dict) for line in rounds(run) for site in SITES)  # type: ignore[attr-defined]
 
 
 def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Deployment) -> None:

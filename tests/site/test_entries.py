@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from flame.site.entries import Approved, Declined, Entry, PatientWithdrawn, Registered, Withdrawn, digest
+from flame.site.entries import Approved, Declined, Entry, PatientWithdrawn, Registered, Spent, Withdrawn, digest
 from flame.site.ledger import BEGINNING, parse
 
 SOME = digest(b"some")
@@ -18,9 +18,12 @@ AT = "2026-01-01T00:00:00Z"
         Approved(job=SOME, by="ada", record=SOME),
         Declined(job=SOME, by="this site's policy", reason="too many rounds"),
         Withdrawn(job=SOME, by="ada", record=SOME),
+        Spent(job=SOME, round=3, occasion=SOME, noise_multiplier=1, sample_rate=0.4, steps=3),
     ],
 )
-def test_it_is_read_back_as_what_it_was(event: Registered | PatientWithdrawn | Approved | Declined | Withdrawn) -> None:
+def test_it_is_read_back_as_what_it_was(
+    event: Registered | PatientWithdrawn | Approved | Declined | Withdrawn | Spent,
+) -> None:
     entry = Entry(number=1, at=AT, what=event, previous=BEGINNING)
     assert parse(entry.line()) == entry
     assert f'"event":"{event.event}"'.encode() in entry.line()

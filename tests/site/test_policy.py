@@ -1,5 +1,6 @@
 """A policy allows what it names and nothing else."""
 
+from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_all_reasons_are_told_at_once() -> None:
     assert len(refusals(POLICY, Request("evolution", "unet", 99, 1), NOON)) == 4
 
 
+def test_a_budget_asks_for_noise_and_has_an_end() -> None:
+    budget = POLICY.model_copy(update={"max_epsilon": 4.0})
+    (plain,) = refusals(budget, REQUEST, NOON)
+    assert plain == "the job adds no noise; this site's policy asks for it, and for an epsilon of 4 at most"
+    noisy = replace(REQUEST, noise_multiplier=1.0)
+    assert refusals(budget, noisy, NOON) == refusals(budget, replace(noisy, epsilon=4.0), NOON) == ()
+    (spent,) = refusals(budget, replace(noisy, epsilon=4.0004), NOON)
+    assert spent == "with this round the patients' epsilon would be 4.0004, more than the 4 allowed (delta 1e-05)"
+    (many,) = refusals(budget.model_copy(update={"delta": 0.01}), replace(noisy, patients=100), NOON)
+    assert many == "a delta of 0.01 is too large for the number of patients here"
+    assert refusals(POLICY, replace(noisy, epsilon=1e9), NOON) == ()  # without a budget nothing is asked
+
+
 @given(begin=st.times(), end=st.times(), moment=st.times())
 def test_hours_and_the_hours_left_over_share_out_the_day(begin: time, end: time, moment: time) -> None:
     if begin != end:
@@ -93,6 +107,9 @@ def test_it_is_read_from_the_hospitals_file(tmp_path: Path) -> None:
     assert read_policy(path) == Policy(tasks=("response",), hours=(Hours(begin=time(20), end=time(6)),))
     path.write_text("min_patients = 1\n")
     with pytest.raises(ConfigError, match="min_patients = 1"):
+        read_policy(path)
+    path.write_text("min_patients = 20\ndelta = 0.05\n")
+    with pytest.raises(ConfigError, match=r"delta = 0.05: .* below one in min_patients, 1/20"):
         read_policy(path)
     path.write_text('allow = "all"\n')
     with pytest.raises(ConfigError, match="allow"):

@@ -71,6 +71,7 @@ def _details(what: "Event") -> str:
         Received,
         Registered,
         Sent,
+        Spent,
         Unmasked,
         Withdrawn,
     )
@@ -90,6 +91,8 @@ def _details(what: "Event") -> str:
             return f"by {what.by}: {what.reason}"
         case Received():
             return f"round {what.round}, {what.kind}: {what.bytes} bytes from {what.peer}"
+        case Spent():
+            return f"round {what.round}, noise {what.noise_multiplier:g}, {what.steps} steps at {what.sample_rate:.3g}"
         case Unmasked():
             return f"round {what.round}, the sum of {', '.join(what.survivors)}"
         case Sent():

@@ -4,6 +4,8 @@
     rounds/state-0003.safetensors     the state that round 3 begins with; the one before is kept too
     rounds/0003/site-1.safetensors    an update of the running round, checked
     rounds/0003/site-2.refused.json   why there is none
+    rounds/0003/site-1.masked         an update under masks, of which only the sum can be read
+    rounds/0003/survivors.json        of whose masked updates the sum was asked for: no other sum may be
     metrics.jsonl                     one line for each closed round
     model.safetensors, model.json     the model after the last round
 
@@ -14,7 +16,7 @@ round, and lines of rounds that are not closed are dropped on resuming: no line 
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,18 +42,22 @@ __all__ = [
     "encode_model",
     "history",
     "load_state",
+    "masked_path",
     "read_model",
     "read_refusal",
     "read_state",
+    "read_survivors",
     "read_update",
     "save_refusal",
     "save_report",
     "save_state",
+    "save_survivors",
     "save_update",
     "write_model",
 ]
 
 _ROUNDS = "rounds"
+_LONGEST = 500  # characters of a reason, which may quote what a site sent: its text must not fill the disk
 
 
 @dataclass(frozen=True)
@@ -60,16 +66,16 @@ class RoundReport:
 
     Args:
         round: number of the round, from 0.
-        samples: site -> samples behind its update.
+        samples: site -> samples behind its update, None where masks hide them.
         scalars: site -> what it reported.
-        bytes_up: site -> size of its update [bytes].
-        bytes_down: site -> size of the model that was sent to it [bytes].
+        bytes_up: site -> size of its update, or of all that it sent in a round under masks [bytes].
+        bytes_down: site -> size of the model, or of all that was sent to it in a round under masks [bytes].
         refused: site -> why its update does not count.
         seconds: wall time of the round; after a resumption, of the part since then.
     """
 
     round: int
-    samples: Mapping[str, int]
+    samples: Mapping[str, int | None]
     scalars: Mapping[str, Mapping[str, float]]
     bytes_up: Mapping[str, int]
     bytes_down: Mapping[str, int]
@@ -168,7 +174,7 @@ def read_update(folder: Path, round: int, site: str) -> tuple[Update, int] | Non
 
 def save_refusal(folder: Path, round: int, site: str, reason: str) -> None:
     """Store why the site's update of the running round does not count."""
-    write_json(_site_path(folder, round, site, ".refused.json"), {"reason": reason})
+    write_json(_site_path(folder, round, site, ".refused.json"), {"reason": reason[:_LONGEST]})
 
 
 def read_refusal(folder: Path, round: int, site: str) -> str | None:
@@ -181,6 +187,25 @@ def discard_refusals(folder: Path, round: int) -> None:
     """Forget the refusals of a round, so that the sites are asked again when the job is started again."""
     for path in (folder / _ROUNDS / f"{round:04d}").glob("*.refused.json"):
         path.unlink()
+
+
+def masked_path(folder: Path, round: int, site: str) -> Path:
+    """Where a site's update under masks lies."""
+    return _site_path(folder, round, site, ".masked")
+
+
+def save_survivors(folder: Path, round: int, sites: Sequence[str]) -> None:
+    """Store of whose updates the sum is about to be asked for; a later attempt at the round may ask for no other."""
+    write_json(_survivors_path(folder, round), {"sites": list(sites)})
+
+
+def read_survivors(folder: Path, round: int) -> tuple[str, ...] | None:
+    """The stored survivors of the running round, None if there are none.
+
+    Raises: DataError: if the file is damaged.
+    """
+    path = _survivors_path(folder, round)
+    return tuple(str(site) for site in read_json(path)["sites"]) if path.exists() else None
 
 
 def save_report(folder: Path, report: RoundReport) -> None:
@@ -249,6 +274,10 @@ def _state_path(folder: Path, round: int) -> Path:
 
 def _site_path(folder: Path, round: int, site: str, suffix: str) -> Path:
     return folder / _ROUNDS / f"{round:04d}" / f"{site}{suffix}"
+
+
+def _survivors_path(folder: Path, round: int) -> Path:
+    return folder / _ROUNDS / f"{round:04d}" / "survivors.json"
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:

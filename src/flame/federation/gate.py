@@ -26,7 +26,18 @@ from flame.site.policy import Policy, Request, refusals, refuse_update, site_pol
 from flame.site.proposal import OfferedArray, Proposal
 from flame.site.withdrawal import put_patients_right, withdrawn_patients
 
-__all__ = ["Admission", "Answer", "House", "Refused", "admit", "as_proposal", "gated_answer", "record_sent", "trained"]
+__all__ = [
+    "Admission",
+    "Answer",
+    "House",
+    "Refused",
+    "admit",
+    "as_proposal",
+    "gated_answer",
+    "record_sent",
+    "site_ledger",
+    "trained",
+]
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ def admit(state: State, house: House, now: datetime) -> Admission | Refused:
     reasons = refusals(policy, _request(state.job, patients), now)
     if reasons:
         return Refused(f"the policy of {house.site} forbids the job now: {'; '.join(reasons)}")
-    with _ledger(house) as ledger:
+    with site_ledger(house) as ledger:
         ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
     return Admission(state, house, policy, store)
 
@@ -140,7 +151,7 @@ def record_sent(admission: Admission, update: Update, content: bytes, kind: Carr
 
     Returns: how far the ledger has come with it.
     """
-    with _ledger(admission.house) as ledger:
+    with site_ledger(admission.house) as ledger:
         ledger.append(_sent(update, content, admission.house.peer, kind))
         return ledger.known_head
 
@@ -149,7 +160,8 @@ def _request(job: Job, patients: int) -> Request:
     return Request(job.task, job.model, job.rounds, patients, job.privacy.secure_aggregation)
 
 
-def _ledger(house: House) -> AbstractContextManager[Ledger]:
+def site_ledger(house: House) -> AbstractContextManager[Ledger]:
+    """The site's ledger, open for writing while the block runs."""
     return open_ledger(house.work, house.site, read_identity(house.work))
 
 
@@ -172,7 +184,7 @@ def _not_as_approved(state: State, number: str, model: str, house: House) -> str
 
 def _standing(state: State, number: str, house: House) -> Standing:
     """How the job stands, after it was kept for the site's people if they had not seen it."""
-    with _ledger(house) as ledger:
+    with site_ledger(house) as ledger:
         offer(house.work, ledger, as_proposal(state, house.peer))
         put_patients_right(house.work, ledger)
     return standing(house.work, number)

@@ -57,6 +57,7 @@ __all__ = [
     "check_masked",
     "close_secure_round",
     "mask_update",
+    "mean_in_the_clear",
     "request_unmasking",
     "secure_terms",
     "unmask",
@@ -238,6 +239,27 @@ def unmask(
             for other in request.survivors:
                 add_stream(sums, mask_key(roster, secret, site, other), negative=other < site)
     return _mean(roster.terms, request.survivors, sums)
+
+
+def mean_in_the_clear(terms: Terms, updates: Iterable[Update]) -> SecureMean:
+    """The mean that `unmask` gives, to the byte, of updates that nobody masked: for one machine that holds them all.
+
+    Args:
+        terms: of the round.
+        updates: checked ones, in any order.
+
+    Raises: EngineError: if they are fewer than the threshold.
+    """
+    names = sorted(terms.shapes)
+    samples, sites = 0, []
+    sums = [np.zeros(math.prod(terms.shapes[name]), np.uint64) for name in names]
+    for update in updates:
+        sites.append(update.site)
+        samples += update.samples
+        for total, name in zip(sums, names, strict=True):
+            total += terms.fixed_point.encode(update.arrays[name], update.samples)
+    require_threshold(terms, len(sites), "updates")
+    return _mean(terms, tuple(sorted(sites)), [np.array([samples], np.uint64), *sums])
 
 
 def close_secure_round(state: State, mean: SecureMean) -> State:

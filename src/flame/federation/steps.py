@@ -3,7 +3,8 @@
 Both engines take them, so that the same updates give the same bytes whatever carried them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -15,10 +16,22 @@ from flame.federation import folder as files
 from flame.federation.checks import check
 from flame.federation.folder import RoundReport
 from flame.federation.job import job_hash
+from flame.federation.privacy import close_secure_round, mean_in_the_clear, secure_terms
 from flame.federation.rounds import State, close_round, expected
 from flame.federation.update import LocalResult, Update, decode, difference, encode
 
-__all__ = ["Participant", "answer", "begin", "close", "has_answered", "keep", "keep_model", "stored_state"]
+__all__ = [
+    "Participant",
+    "answer",
+    "begin",
+    "close",
+    "explained",
+    "has_answered",
+    "keep",
+    "keep_model",
+    "refusals",
+    "stored_state",
+]
 
 
 class Participant(Protocol):
@@ -88,29 +101,49 @@ def has_answered(folder: Path, round: int, site: str) -> bool:
 
 
 def close(state: State, folder: Path, model_bytes: int, seconds: Callable[[], float]) -> tuple[State, RoundReport]:
-    """Close the running round out of the stored answers, in name order, and save its report and the next state."""
+    """Close the running round out of the stored answers, in name order, and save its report and the next state.
+
+    A job under masks ends with the bytes that masks would have given.
+    """
     stored = {site: files.read_update(folder, state.round, site) for site in state.sites}
     updates = {site: update for site, update in stored.items() if update is not None}
-    refusals = {site: files.read_refusal(folder, state.round, site) for site in state.sites if site not in updates}
-    refused = {site: reason for site, reason in refusals.items() if reason is not None}
-    try:
-        following = close_round(state, [update for update, _ in updates.values()])
-    except EngineError as error:
-        files.discard_refusals(folder, state.round)  # or a second start would fail without asking anybody
-        reasons = "; ".join(f"{site}: {reason}" for site, reason in refused.items())
-        raise EngineError(f"{error.message}. Refused: {reasons or 'none'}", error.hint) from error
+    with explained(folder, state, updates):
+        following = _following(state, [update for update, _ in updates.values()])
     report = RoundReport(
         round=state.round,
         samples={site: update.samples for site, (update, _) in updates.items()},
         scalars={site: dict(update.scalars) for site, (update, _) in updates.items()},
         bytes_up={site: size for site, (_, size) in updates.items()},
         bytes_down=dict.fromkeys(state.sites, model_bytes),
-        refused=refused,
+        refused=refusals(folder, state, updates),
         seconds=round(seconds(), 3),
     )
     files.save_report(folder, report)
     files.save_state(folder, following)
     return following, report
+
+
+def _following(state: State, updates: Sequence[Update]) -> State:
+    if not state.job.privacy.secure_aggregation:
+        return close_round(state, updates)
+    return close_secure_round(state, mean_in_the_clear(secure_terms(state), updates))
+
+
+def refusals(folder: Path, state: State, counted: Collection[str]) -> dict[str, str]:
+    """Site -> why its update of the running round does not count, of sites that are not in `counted`."""
+    found = {site: files.read_refusal(folder, state.round, site) for site in state.sites if site not in counted}
+    return {site: reason for site, reason in found.items() if reason is not None}
+
+
+@contextmanager
+def explained(folder: Path, state: State, counted: Collection[str] = ()) -> Iterator[None]:
+    """Add the sites' refusals to what ends a round, and let the sites be asked again when the job is started again."""
+    try:
+        yield
+    except EngineError as error:
+        reasons = "; ".join(f"{site}: {reason}" for site, reason in refusals(folder, state, counted).items())
+        files.discard_refusals(folder, state.round)  # or a second start would fail without asking anybody
+        raise EngineError(f"{error.message}. Refused: {reasons or 'none'}", error.hint) from error
 
 
 def keep_model(folder: Path, state: State) -> None:

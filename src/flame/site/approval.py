@@ -128,8 +128,8 @@ def approve(
     """
     put_right(folder, ledger)
     proposal = read_offer(folder, job)
-    request = Request(proposal.task, proposal.model, proposal.rounds, patients)
-    reasons = refusals(policy.model_copy(update={"hours": ()}), request, now())
+    asked = (proposal.task, proposal.model, proposal.rounds, patients, proposal.masked, proposal.noise_multiplier)
+    reasons = refusals(policy.model_copy(update={"hours": ()}), Request(*asked), now())
     if reasons:
         raise PolicyError(
             f"This site's policy refuses the job {job[:8]}: {'; '.join(reasons)}",

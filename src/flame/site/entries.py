@@ -27,6 +27,7 @@ __all__ = [
     "Registered",
     "Sent",
     "SentArray",
+    "Spent",
     "Unmasked",
     "Withdrawn",
     "canonical",
@@ -123,6 +124,21 @@ class Received(Settings):
     peer_head: Hash | None = None
 
 
+class Spent(Settings):
+    """A round is about to be trained with noise, and costs its patients this much of their privacy (`budget`).
+
+    `occasion` names the noise: the same round with the same model and the same patients gets the same, and pays once.
+    """
+
+    event: Literal["spent"] = "spent"
+    job: Hash
+    round: int = Field(ge=0)
+    occasion: Hash
+    noise_multiplier: float = Field(gt=0, allow_inf_nan=False)
+    sample_rate: float = Field(gt=0, le=1)
+    steps: int = Field(ge=1)
+
+
 class Unmasked(Settings):
     """A site is about to help to unmask the sum of a round's updates, of these sites and of no others.
 
@@ -145,7 +161,10 @@ class SentArray(Settings):
 
 
 class Sent(Settings):
-    """A message left: what was in it, its size and hash; `noise` is the standard deviation of what was added to it."""
+    """A message left: what was in it, its size and hash.
+
+    `noise` is the standard deviation of what was added to each number of the mean gradient of each training step.
+    """
 
     event: Literal["sent"] = "sent"
     job: Hash
@@ -161,7 +180,17 @@ class Sent(Settings):
 
 
 Event = (
-    Opened | Registered | Offered | Approved | Declined | Withdrawn | PatientWithdrawn | Received | Unmasked | Sent
+    Opened
+    | Registered
+    | Offered
+    | Approved
+    | Declined
+    | Withdrawn
+    | PatientWithdrawn
+    | Received
+    | Spent
+    | Unmasked
+    | Sent
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from flame.errors import PolicyError
 from flame.settings import Settings, read_toml
@@ -46,6 +46,10 @@ class Policy(Settings):
         max_update_bytes: largest update, over all arrays.
         max_update_norm: largest Euclidean norm of an update.
         masked: whether updates may leave under masks only, so that the coordinator sees no site's alone.
+        max_epsilon: most that all jobs together may spend of a patient's privacy (`budget`); a job without noise is
+            refused then. 0 asks for no noise and sets no limit.
+        delta: chance with which epsilon may not hold; below one in the number of patients, since whoever publishes one
+            patient out of n keeps to an epsilon of 0 at a delta of 1/n.
         hours: when training may run; at any time if there are none.
     """
 
@@ -57,19 +61,34 @@ class Policy(Settings):
     max_update_bytes: int = Field(default=50_000_000, ge=1)
     max_update_norm: float = Field(default=1000.0, gt=0)
     masked: bool = False
+    max_epsilon: float = Field(default=0.0, ge=0)
+    delta: float = Field(default=1e-5, gt=0, lt=1)
     hours: tuple[Hours, ...] = ()
+
+    @field_validator("delta")
+    @classmethod
+    def _small(cls, delta: float, known: ValidationInfo) -> float:
+        patients = known.data.get("min_patients")
+        if patients is not None and delta * patients >= 1:
+            raise ValueError(f"must be below one in min_patients, 1/{patients}")
+        return delta
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a job asks of a site: its task, model and rounds, how many of the site's patients it would use, and whether
-    it masks updates."""
+    """What a job asks of a site: its task, model and rounds, how many of the site's patients it would use, whether it
+    masks updates, and what noise it adds.
+
+    `epsilon` is what the site's patients have spent in all once the round is trained; None if no round is asked for.
+    """
 
     task: str
     model: str
     rounds: int
     patients: int
     masked: bool = False
+    noise_multiplier: float = 0.0
+    epsilon: float | None = None
 
 
 def read_policy(path: Path) -> Policy:
@@ -108,9 +127,25 @@ def _reasons(policy: Policy, request: Request, now: datetime) -> Iterator[str]:
         yield f"fewer than {policy.min_patients} patients here fit the job"
     if policy.masked and not request.masked:
         yield "the job has no secure aggregation, without which no update leaves this site"
+    yield from _budget_reasons(policy, request)
     if policy.hours and not any(one.hold(now.time()) for one in policy.hours):
         allowed = ", ".join(f"{one.begin:%H:%M} to {one.end:%H:%M}" for one in policy.hours)
         yield f"{now:%H:%M} is outside the hours allowed: {allowed}"
+
+
+def _budget_reasons(policy: Policy, request: Request) -> Iterator[str]:
+    limit = policy.max_epsilon
+    if limit == 0:
+        return
+    if request.noise_multiplier == 0:
+        yield f"the job adds no noise; this site's policy asks for it, and for an epsilon of {limit:g} at most"
+    if request.epsilon is not None and request.epsilon > limit:
+        yield (
+            f"with this round the patients' epsilon would be {request.epsilon:.5g}, "
+            f"more than the {limit:g} allowed (delta {policy.delta:g})"
+        )
+    if policy.delta * request.patients >= 1:
+        yield f"a delta of {policy.delta:g} is too large for the number of patients here"
 
 
 def refuse_update(policy: Policy, arrays: Mapping[str, NDArray[Any]]) -> None:

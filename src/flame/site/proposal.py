@@ -89,6 +89,22 @@ class Proposal(Settings):
         """Number of rounds, >= 1."""
         return int(self.settings["rounds"])
 
+    @property
+    def masked(self) -> bool:
+        """Whether updates leave under masks; only the word `true` says so."""
+        return self._privacy.get("secure_aggregation") is True
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Noise in each step of training, in units of the largest gradient that a patient counts with; 0 is none."""
+        found = self._privacy.get("noise_multiplier", 0.0)
+        return float(found) if isinstance(found, int | float) and found > 0 else 0.0
+
+    @property
+    def _privacy(self) -> dict[str, Any]:
+        found = self.settings.get("privacy")
+        return found if isinstance(found, dict) else {}
+
 
 def job_folder(folder: Path, job: str) -> Path:
     """Where a site keeps a job that it was offered.

@@ -14,9 +14,10 @@ from flame.federation.folder import history
 from flame.federation.gate import Answer
 from flame.federation.job import Job, Limits, job_hash
 from flame.federation.nvflare.controller import RoundController
-from flame.federation.nvflare.messages import accepted, read_question, refused
+from flame.federation.nvflare.messages import accepted, read_asking, refused
 from flame.federation.nvflare.runs import read_runs
 from flame.federation.rounds import State
+from flame.federation.stages import read_question
 from flame.federation.update import Update, encode
 from flame.site.audit import audit
 from flame.site.entries import Received, Sent
@@ -79,7 +80,7 @@ class Engine:
         for deliver in kept_back:
             deliver()
         for site in targets:
-            state = read_question(task.data, site)
+            state = read_question(read_asking(task.data))
             sent = SimpleNamespace(client=SimpleNamespace(name=site), result=self.replies[site](state, site))
 
             def deliver(sent: Any = sent) -> None:

@@ -1,36 +1,22 @@
 """What crosses the line: FLAME's own bytes, and nothing that is executed."""
 
-import numpy as np
 import pytest
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from flame.errors import EngineError
 from flame.federation.gate import Answer
-from flame.federation.job import Job
-from flame.federation.nvflare.messages import accepted, question, read_answer, read_question, refused
-from flame.federation.rounds import State, first_state
+from flame.federation.nvflare.messages import accepted, asking, read_answer, read_asking, refused
 from flame.site.ledger import Head
 
-JOB = Job(task="response", model="clinical", context="pre_rt", seed=0, rounds=2)
 
-
-def state() -> State:
-    return first_state(JOB, ("a", "b"), {"w": np.arange(3, dtype=np.float32)})
-
-
-def test_a_site_is_asked_with_the_job_the_round_and_the_model_and_told_of_no_other_site() -> None:
-    found = read_question(question(state()), "a")
-    assert (found.job, found.round, found.sites) == (JOB, 0, ("a",))
-    assert np.array_equal(found.arrays["w"], [0, 1, 2])
-
-
-@pytest.mark.parametrize("key", ["flame_job", "flame_round", "flame_model"])
-def test_a_question_that_lacks_a_part_is_refused(key: str) -> None:
-    message = question(state())
-    del message[key]
-    with pytest.raises(EngineError, match="can't be read"):
-        read_question(message, "a")
+def test_a_question_is_from_this_version_of_flame() -> None:
+    assert read_asking(asking(b"content")) == b"content"
+    for key, value in (("flame_version", "0.0.9"), ("flame_content", None)):
+        message = asking(b"content")
+        message[key] = value
+        with pytest.raises(EngineError, match=r"The coordinator runs FLAME .*, this site"):
+            read_asking(message)
 
 
 def test_an_answer_is_an_update_or_a_reason() -> None:

@@ -9,10 +9,13 @@ from nvflare.apis.executor import Executor
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import make_reply
 
-from flame.errors import FlameError
-from flame.federation.gate import House, Refused, gated_answer
-from flame.federation.nvflare.messages import TRAIN, accepted, read_question, refused
+from flame.errors import EngineError, FlameError
+from flame.federation.gate import Answer, House, Refused, gated_answer
+from flame.federation.nvflare.messages import accepted, read_asking, refused
+from flame.federation.nvflare.passport import read_passport
 from flame.federation.nvflare.study import read_folders, read_kit
+from flame.federation.seat import Seat
+from flame.federation.stages import STAGES, TRAIN, Stage, read_question
 
 __all__ = ["SiteExecutor"]
 
@@ -22,20 +25,35 @@ _log = logging.getLogger(__name__)
 class SiteExecutor(Executor):
     """Runs in the site's training process. All code is the installed FLAME's; a job brings names and numbers."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._seat: Seat | None = None
+
     def execute(self, task_name: str, shareable: Any, fl_ctx: Any, abort_signal: Any) -> Any:  # noqa: ARG002
-        """Answer the coordinator's question; see `messages`."""
-        if task_name != TRAIN:
+        """Answer the coordinator's question; see `stages` and `messages`."""
+        stage = STAGES.get(task_name)
+        if stage is None:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
-            kit = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
-            site, folders = read_kit(kit).name, read_folders(kit)
-            house = House(site, folders.data, folders.work)
-            found = gated_answer(read_question(shareable, site), house, datetime.now())
+            content = read_asking(shareable)
+        except EngineError as error:
+            return refused(error.message)
+        try:
+            found = self._answer(stage, content, Path(fl_ctx.get_engine().get_workspace().get_root_dir()))
         except Exception as error:  # noqa: BLE001  the engine's border: what is raised here stays here
             # Messages name paths and patients, so only their kind is told.
-            _log.exception("no update. %s", error.hint if isinstance(error, FlameError) else "")
-            return refused(f"no update for {type(error).__name__}; the site's own log says more")
+            _log.exception("no answer. %s", error.hint if isinstance(error, FlameError) else "")
+            return refused(f"no {stage.answer} for {type(error).__name__}; the site's own log says more")
         if isinstance(found, Refused):
-            _log.warning("no update: %s", found.reason)
+            _log.warning("no %s: %s", stage.answer, found.reason)
             return refused(found.reason)
         return accepted(found)
+
+    def _answer(self, stage: Stage, content: bytes, kit: Path) -> Answer | Refused:
+        folders = read_folders(kit)
+        house, now = House(read_kit(kit).name, folders.data, folders.work), datetime.now()
+        if stage == TRAIN:
+            return gated_answer(read_question(content), house, now)
+        if self._seat is None:
+            self._seat = Seat(house, read_passport(kit))
+        return self._seat.answer(stage, content, now)

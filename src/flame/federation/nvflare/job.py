@@ -11,8 +11,9 @@ from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from flame.errors import ConfigError, EngineError
 from flame.federation.job import Job, job_hash
-from flame.federation.nvflare.messages import STOP, TRAIN
+from flame.federation.nvflare.messages import STOP
 from flame.federation.nvflare.study import read_kit
+from flame.federation.stages import STAGES
 from flame.files import write_json
 
 __all__ = ["ask_status", "connected", "pause", "submit", "write_engine_job"]
@@ -37,7 +38,11 @@ def write_engine_job(job: Job, sites: Sequence[str], out: Path) -> Path:
     )
     write_json(
         folder / "app" / "config" / "config_fed_client.json",
-        {"format_version": 2, "executors": [{"tasks": [TRAIN], "executor": {"path": _EXECUTOR, "args": {}}}], **lists},
+        {
+            "format_version": 2,
+            "executors": [{"tasks": list(STAGES), "executor": {"path": _EXECUTOR, "args": {}}}],
+            **lists,
+        },
     )
     about = {"name": folder.name, "resource_spec": {}, "min_clients": job.limits.quorum}
     write_json(folder / "meta.json", {**about, "deploy_map": {"app": ["@ALL"]}})

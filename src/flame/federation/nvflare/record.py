@@ -1,7 +1,7 @@
 """The coordinator's own ledger: what it sent to whom, and what came back."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from flame.federation.gate import Answer
 from flame.federation.job import job_hash
 from flame.federation.nvflare.study import COORDINATOR
 from flame.federation.rounds import State
+from flame.federation.stages import Stage
 from flame.site.entries import Received, Sent, SentArray, digest
 from flame.site.identity import Identity, make_identity, read_identity
 from flame.site.ledger import Ledger, open_ledger
@@ -37,27 +38,29 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, threading.Lock()
 
-    def sent(self, state: State, sites: Sequence[str]) -> None:
-        """The model of the running round is about to leave for these sites."""
-        model = encode_model(state.arrays)
-        arrays = tuple(
-            SentArray(name=name, shape=array.shape, norm=float(np.linalg.norm(array.astype(np.float64))))
-            for name, array in state.arrays.items()
-        )
-        about = {"job": job_hash(state.job), "round": state.round, "digest": digest(model), "bytes": len(model)}
+    def sent(self, state: State, stage: Stage, messages: Mapping[str, bytes]) -> None:
+        """Questions of the running round are about to leave: site -> message."""
+        about = {"job": job_hash(state.job), "round": state.round, "kind": stage.question, "arrays": ()}
+        if stage.question == "model":  # the site's ledger names the model, whatever it came in
+            messages = dict.fromkeys(messages, encode_model(state.arrays))
+            about["arrays"] = tuple(
+                SentArray(name=name, shape=array.shape, norm=float(np.linalg.norm(array.astype(np.float64))))
+                for name, array in state.arrays.items()
+            )
         with self._open() as ledger:
-            for site in sites:
-                ledger.append(Sent(peer=site, kind="model", arrays=arrays, **about))
+            for site, content in messages.items():
+                what = {"peer": site, "digest": digest(content), "bytes": len(content)}
+                ledger.append(Sent.model_validate({**about, **what}))
 
-    def received(self, state: State, site: str, answer: Answer) -> None:
-        """A site's update has come, with what the site says of its own ledger."""
+    def received(self, state: State, stage: Stage, site: str, answer: Answer) -> None:
+        """A site's answer has come, with what the site says of its own ledger."""
         with self._open() as ledger:
             ledger.append(
                 Received(
                     job=job_hash(state.job),
                     round=state.round,
                     peer=site,
-                    kind="update",
+                    kind=stage.answer,
                     digest=digest(answer.content),
                     bytes=len(answer.content),
                     peer_count=answer.head.count,
