@@ -1,9 +1,14 @@
 """`flame coordinator`: make a study's kits, run the coordinator, hand in jobs and see how they stand."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from flame.federation.nvflare.runs import Run
 
 __all__ = ["pause", "provision", "start", "status", "submit"]
 
@@ -95,7 +100,7 @@ def status(kit: _Kit) -> None:
 
 
 def _show_runs(kit: Path) -> None:
-    """Jobs by their run folders."""
+    """Jobs by their run folders; of one that runs, what it waits for."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -103,12 +108,34 @@ def _show_runs(kit: Path) -> None:
     from flame.federation.nvflare.runs import read_runs
     from flame.site.page import visible
 
+    console = Console()
     table = Table("job", "learns", "rounds", "answered last", "refused last", "ended by")
-    for one in read_runs(kit):
+    runs = read_runs(kit)
+    for one in runs:
         refused = escape(visible("; ".join(f"{site}: {reason}" for site, reason in one.refused.items())))
         learns, rounds = f"{one.job.task} {one.job.model}", f"{one.done} of {one.job.rounds}"
         table.add_row(one.hash[:16], learns, rounds, ", ".join(one.sites), refused, escape(visible(one.failure or "")))
-    Console().print(table)
+    console.print(table)
+    for one in runs:
+        if one.watch is not None:
+            _show_watch(console, one)
+
+
+def _show_watch(console: "Console", run: "Run") -> None:
+    """What a running job waits for, site by site, and what to do about what is stuck."""
+    from rich.table import Table
+
+    watch = run.watch
+    if watch is None:
+        return
+    title = f"job {run.hash[:16]}, round {watch.round}, {watch.stage}: open for {watch.seconds:.0f} s"
+    table = Table("site", "is", "for", "reported last", title=title)
+    for site in watch.sites:
+        told = ", ".join(f"{name} {value:.4g}" for name, value in run.scalars.get(site.site, {}).items())
+        table.add_row(site.site, site.state, f"{site.seconds:.0f} s", told)
+    console.print(table)
+    for line in watch.advice:
+        console.print(f"[yellow]{line}[/yellow]")
 
 
 def _show_connected(kit: Path) -> None:

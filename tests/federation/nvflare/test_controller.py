@@ -1,5 +1,6 @@
 """The coordinator's rounds against an engine that is played: who is connected, who answers, when, and with what."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,7 @@ class Engine:
     replies: dict[str, Reply] = field(default_factory=lambda: dict.fromkeys(SITES, trained))
     kept_back: list[Callable[[], None]] = field(default_factory=list)
     late: tuple[tuple[str, int], ...] = ()
+    lost: set[str] = field(default_factory=set)
     panics: list[str] = field(default_factory=list)
 
     def run(self, job: Job = JOB) -> RoundController:
@@ -80,6 +82,8 @@ class Engine:
         for deliver in kept_back:
             deliver()
         for site in targets:
+            if site in self.lost:
+                continue
             state = read_question(read_asking(task.data))
             sent = SimpleNamespace(client=SimpleNamespace(name=site), result=self.replies[site](state, site))
 
@@ -90,6 +94,9 @@ class Engine:
                 self.kept_back.append(deliver)
             else:
                 deliver()
+
+    def get_client_disconnect_time(self, site: str) -> float | None:
+        return 1.0 if site in self.lost else None
 
     def cancel_all_tasks(self, *_: Any) -> None:
         """Nothing is left standing."""
@@ -173,4 +180,13 @@ def test_a_disk_that_is_full_costs_the_answer_and_not_the_job(engine: Engine, mo
     monkeypatch.setattr(files, "save_update", full)
     engine.run()
     assert [set(report.samples) for report in history(folder(engine))] == [{"a", "b"}] * 2
+    assert not engine.panics
+
+
+def test_a_site_that_is_lost_is_not_waited_for(engine: Engine) -> None:
+    engine.lost = {"c"}
+    patient = JOB.model_copy(update={"limits": Limits(quorum=2, grace_s=60, deadline_s=60)})
+    started = time.monotonic()
+    engine.run(patient)
+    assert time.monotonic() - started < 30
     assert not engine.panics

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from flame.federation.nvflare.record import Record
 from flame.federation.nvflare.waiting import Waiting
 from flame.federation.rounds import State
 from flame.federation.stages import Keep, Stage
+from flame.federation.watch import Awaited, Watch, advice, forget_watch, write_watch
 
 __all__ = ["Exchange"]
 
@@ -29,16 +30,24 @@ _log = logging.getLogger(__name__)
 _LOOK_S = 0.1
 """How often the coordinator looks whether enough have answered [s]."""
 
+_WATCH_S = 5.0
+"""How often it looks what is stuck [s]."""
+
 
 @dataclass
 class _Open:
-    """A question that is being asked: what keeps its answers, who has answered, and how many answers count."""
+    """A question that is being asked: what keeps its answers, who was asked and has answered when, what counts."""
 
     state: State
     stage: Stage
     keep: Keep
+    limits: Limits
+    sites: Collection[str]
     valid: int
-    answered: set[str] = field(default_factory=set)
+    started: float = field(default_factory=time.monotonic)
+    asked: dict[str, float] = field(default_factory=dict)
+    answered: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    lost: dict[str, float] = field(default_factory=dict)
 
 
 class Exchange:
@@ -49,7 +58,7 @@ class Exchange:
         fl_ctx: the engine's.
         abort_signal: triggered when the engine ends the job.
         record: the coordinator's ledger.
-        folder: the job's, for reasons of refusals.
+        folder: the job's, for reasons of refusals and for what is being waited for.
     """
 
     def __init__(self, controller: Any, fl_ctx: Any, abort_signal: Signal, record: Record, folder: Path) -> None:
@@ -57,6 +66,7 @@ class Exchange:
         self._record, self._folder = record, folder
         self._lock = threading.Lock()
         self._open: _Open | None = None  # answers to any other question come too late
+        self._told: tuple[str, ...] = ()
 
     def __call__(
         self, state: State, stage: Stage, messages: Mapping[str, bytes], keep: Keep, limits: Limits, before: int = 0
@@ -65,29 +75,59 @@ class Exchange:
 
         Raises: EngineError: if the engine ends the job meanwhile.
         """
-        waiting, asked = Waiting(limits, time.monotonic()), set[str]()
+        now = _Open(state, stage, keep, limits, tuple(messages), before)
+        waiting, looked = Waiting(limits, now.started), 0.0
         with self._lock:
-            self._open = asking_now = _Open(state, stage, keep, before)
+            self._open = now
         try:
-            while not self._is_over(waiting, asking_now, asked, len(messages)):
+            while not self._is_over(waiting, now):
                 there = {client.name for client in self._fl_ctx.get_engine().get_clients()}
-                new = {site: message for site, message in messages.items() if site in there - asked}
+                new = {site: message for site, message in messages.items() if site in there and site not in now.asked}
                 if new:
                     self._record.sent(state, stage, new)
-                    asked |= set(new)
-                    self._send(stage, new, asking_now)
+                    now.asked |= dict.fromkeys(new, time.monotonic())
+                    self._send(stage, new, now)
+                if time.monotonic() - looked >= _WATCH_S:
+                    looked = time.monotonic()
+                    self._watch(now)
                 time.sleep(_LOOK_S)
         finally:
             with self._lock:
                 self._open = None
             self._controller.cancel_all_tasks()
+            forget_watch(self._folder)
 
-    def _is_over(self, waiting: Waiting, now: _Open, asked: set[str], number: int) -> bool:
+    def _is_over(self, waiting: Waiting, now: _Open) -> bool:
         if self._abort_signal.triggered:
             raise EngineError("The engine ended the job", "Hand it in again: it goes on in the same round.")
+        gone = [site for site in now.asked if self._controller.get_client_disconnect_time(site)]
+        now.lost = {site: now.lost.get(site, time.monotonic()) for site in gone}
         with self._lock:
-            valid, awaited = now.valid, len(asked - now.answered)
-        return waiting.is_over(time.monotonic(), valid, awaited, number - len(asked))
+            awaited = len(now.asked.keys() - now.answered.keys() - now.lost.keys())
+            absent = len(now.sites) - len(now.asked) + len(now.lost.keys() - now.answered.keys())
+            return waiting.is_over(time.monotonic(), now.valid, awaited, absent)
+
+    def _watch(self, now: _Open) -> None:
+        """Keep what is waited for where people look, and say once what is stuck."""
+        moment = time.monotonic()
+        with self._lock:
+            sites = tuple(_awaited(now, site, moment) for site in sorted(now.sites))
+        usual = max((report.seconds for report in files.history(self._folder)), default=None)
+        told = advice(sites, now.limits, moment - now.started, usual)
+        for line in told:
+            if line not in self._told:
+                _log.warning("round %d: %s", now.state.round, line)
+        self._told = told
+        watch = Watch(
+            round=now.state.round,
+            stage=now.stage.name,
+            seconds=round(moment - now.started, 1),
+            needed=now.limits.quorum,
+            sites=sites,
+            advice=told,
+        )
+        with suppress(FlameError, OSError):  # a full disk must not end a round for the sake of a look at it
+            write_watch(self._folder, watch)
 
     def _send(self, stage: Stage, messages: Mapping[str, bytes], now: _Open) -> None:
         """Send every message; one task for all sites that get the same, as a large model is held once."""
@@ -112,7 +152,7 @@ class Exchange:
                 reason = f"it could not be kept: {type(error).__name__}"
                 with suppress(FlameError, OSError):  # a full disk: the site counts as silent
                     files.save_refusal(self._folder, now.state.round, site, reason)
-            now.answered.add(site)
+            now.answered[site] = (time.monotonic(), reason is None)
             now.valid += reason is None
         if reason is not None:
             _log.warning("round %d, %s refused: %s", now.state.round, site, reason)
@@ -126,3 +166,14 @@ class Exchange:
             return found
         self._record.received(now.state, now.stage, site, found)
         return now.keep(site, found.content)
+
+
+def _awaited(now: _Open, site: str, moment: float) -> Awaited:
+    if site in now.answered:
+        since, counts = now.answered[site]
+        return Awaited(site=site, state="answered" if counts else "refused", seconds=round(moment - since, 1))
+    if site in now.lost:
+        return Awaited(site=site, state="lost", seconds=round(moment - now.lost[site], 1))
+    if site in now.asked:
+        return Awaited(site=site, state="asked", seconds=round(moment - now.asked[site], 1))
+    return Awaited(site=site, state="not connected", seconds=round(moment - now.started, 1))

@@ -1,11 +1,12 @@
 """A coordinator's runs, by what their own folders say: the engine's status of a job misleads."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from flame.federation.folder import history
 from flame.federation.job import Job, job_hash, read_job
+from flame.federation.watch import Watch, read_watch
 from flame.files import read_json, write_json
 
 __all__ = ["Run", "note_failure", "read_runs", "run_folder"]
@@ -15,13 +16,18 @@ _FAILURE = "failure.json"
 
 @dataclass(frozen=True)
 class Run:
-    """A job in a coordinator's kit: rounds closed, who answered in the last one, who was refused why, what ended it."""
+    """A job in a coordinator's kit: rounds closed, who answered in the last one, who was refused why, what ended it.
+
+    `scalars` is what sites reported of the last round, and `watch` what the running one waits for.
+    """
 
     job: Job
     done: int
     sites: tuple[str, ...]
     refused: Mapping[str, str]
     failure: str | None = None
+    scalars: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    watch: Watch | None = None
 
     @property
     def hash(self) -> str:
@@ -54,5 +60,7 @@ def read_runs(kit: Path) -> list[Run]:
         sites, refused = (tuple(last.samples), dict(last.refused)) if last else ((), {})
         failed = path.with_name(_FAILURE)
         failure = str(read_json(failed)["message"]) if failed.exists() else None
-        found.append(Run(read_job(path), len(reports), sites, refused, failure))
+        scalars = last.scalars if last else {}
+        job, watch = read_job(path), read_watch(path.parent)
+        found.append(Run(job, len(reports), sites, refused, failure, scalars, watch))
     return found
