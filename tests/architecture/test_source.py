@@ -13,7 +13,7 @@ TREES = {
 BORDERS = {
     "cli/border.py",
     "federation/embedded.py",
-    "federation/nvflare/controller.py",
+    "federation/nvflare/exchange.py",
     "federation/nvflare/executor.py",
 }
 EXECUTING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

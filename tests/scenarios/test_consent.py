@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.federation.nvflare.test_study import kit
 from tests.scenarios.conftest import flame
 
 from flame.federation.job import Job, job_hash, write_job
@@ -166,3 +167,20 @@ def test_a_patient_is_withdrawn_and_named_nowhere(site: Path, tmp_path: Path) ->
     shown += [few, ledger, flame("site", "withdraw-patient", site, f"sub-{PATIENTS[2]}", *ada)]
     for text in (ledger_path(site).read_text(), *(one.stdout + one.stderr for one in shown)):
         assert "xq" not in text
+
+
+def test_a_site_that_leaves_withdraws_all_its_jobs_and_its_kit_starts_no_more(site: Path, tmp_path: Path) -> None:
+    job_hashes = [offered(site, job(rounds)) for rounds in (20, 30)]
+    for one in job_hashes[:1]:
+        done = flame("site", "approve", site, one[:8], *signing(tmp_path), "--data", tmp_path / "data")
+        assert done.returncode == 0, done.stderr
+    start_up = kit(tmp_path)
+    (start_up / "flame.toml").write_text(f'data = "{tmp_path / "data"}"\nwork = "{site}"\n')
+    left = flame("site", "leave", start_up, *signing(tmp_path))
+    assert left.returncode == 0, left.stderr
+    assert "1 approved jobs were withdrawn" in left.stdout
+    assert standing(site, job_hashes[0]).state == "withdrawn"
+    assert standing(site, job_hashes[1]).state == "offered"
+    again = flame("site", "start", start_up)
+    assert again.returncode != 0
+    assert "has not been enrolled" in again.stderr

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from tests.site.consents import JOB, POLICY, TEXT, proposal
 
+from flame.site.budget import Cost, epsilon
 from flame.site.page import Page, Section, Table, as_html, as_text, describe, differences
 from flame.site.policy import Hours, Policy
 from flame.site.proposal import OfferedArray
@@ -89,6 +90,40 @@ def test_what_leaves_is_counted() -> None:
     big = page(arrays=(OfferedArray(name="head.weight", shape=(1000, 1000, 5)),))
     assert "5,000,000 numbers, 20.0 MB; over the whole job 600.0 MB" in said(big, "What leaves this hospital")
     assert "does not say which" in said(page(arrays=()), "What leaves this hospital")
+
+
+NOISY = f"{TEXT.partition('[training]')[0]}[training]\nbatch_size = 5\n[privacy]\nnoise_multiplier = 8.0\n"
+
+
+def test_without_noise_it_says_that_nothing_hides_a_patient() -> None:
+    assert "There is no bound on what they show of one patient." in said(page(), "What hides a single patient")
+    assert "figures on how the training went, such as its error" in said(page(), "What leaves this hospital")
+
+
+def test_noise_and_what_it_costs_are_told() -> None:
+    """All five patients in each of 30 steps: one Gaussian of noise 8 / sqrt(30), epsilon 3.0 by `budget.epsilon`."""
+    run, before = Cost(8.0, 1.0, 30), Cost(8.0, 1.0, 10)
+    found = said(describe(proposal(NOISY), POLICY, None, NOON, spent=(before,)), "What hides a single patient")
+    assert "random noise is added that is 8 times as large" in found
+    cost, spent, total = (f"{epsilon(some, 1e-5):.3g}" for some in ([run], [before], [run, before]))
+    assert "If 5 patients take part, the fewest" in found
+    assert f"cost epsilon {cost}. Spent here before: {spent}. Both together: {total}." in found
+    assert "sets no limit" in found
+    assert "Figures on how the training went stay here" in said(page(text=NOISY), "What leaves this hospital")
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [(100.0, "enough for all 30 rounds"), (2.0, "enough for 13 of 30 rounds. The others will be refused.")],
+)
+def test_a_budget_is_told_with_how_far_it_goes(limit: float, says: str) -> None:
+    policy = POLICY.model_copy(update={"max_epsilon": limit})
+    assert says in said(page(policy, text=NOISY), "What hides a single patient")
+
+
+def test_noise_that_is_not_understood_is_said_to_be_so() -> None:
+    odd = NOISY.replace("batch_size = 5", "batch_size = 0")
+    assert "its epsilon can't be told" in said(page(text=odd), "What hides a single patient")
 
 
 def test_the_policy_has_its_say() -> None:

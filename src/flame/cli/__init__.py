@@ -3,7 +3,22 @@
 import typer
 
 from flame import __version__
-from flame.cli import cohort, compare, consent, coordinator, data, enrol, predict, rano, site, trial
+from flame.cli import (
+    budget,
+    bundle,
+    cohort,
+    compare,
+    consent,
+    coordinator,
+    data,
+    doctor,
+    enrol,
+    predict,
+    rano,
+    service,
+    site,
+    trial,
+)
 from flame.cli.border import guarded
 
 __all__ = ["app", "main"]
@@ -40,6 +55,9 @@ for name, command in (
     ("predict", predict.predict),
     ("rano", rano.rano),
     ("verify", site.verify),
+    ("doctor", doctor.doctor),
+    ("service", service.service),
+    ("bundle", bundle.bundle),
 ):
     app.command(name)(guarded(command))
 
@@ -47,7 +65,9 @@ at_site = typer.Typer(help="What a hospital keeps and decides.", no_args_is_help
 for word, decision in (
     ("enrol", enrol.enrol),
     ("start", enrol.start),
+    ("leave", enrol.leave),
     ("ledger", site.ledger),
+    ("budget", budget.budget),
     ("key", consent.key),
     ("register", consent.register),
     ("jobs", consent.jobs),
@@ -67,6 +87,9 @@ for word, step in (
     ("submit", coordinator.submit),
     ("status", coordinator.status),
     ("pause", coordinator.pause),
+    ("resume", coordinator.resume),
+    ("stop", coordinator.stop),
+    ("supervise", coordinator.supervise),
 ):
     at_coordinator.command(word)(guarded(step))
 app.add_typer(at_coordinator, name="coordinator")

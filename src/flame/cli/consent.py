@@ -12,7 +12,20 @@ if TYPE_CHECKING:
     from flame.site.people import Person
     from flame.site.proposal import Proposal
 
-__all__ = ["approve", "decline", "jobs", "key", "register", "show", "withdraw", "withdraw_patient"]
+__all__ = [
+    "Key",
+    "Who",
+    "approve",
+    "decline",
+    "jobs",
+    "key",
+    "read_person",
+    "register",
+    "show",
+    "site_ledger",
+    "withdraw",
+    "withdraw_patient",
+]
 
 Folder = Annotated[Path, typer.Argument(help="The site's folder: identity, ledger, policy.toml, people, jobs.")]
 Prefix = Annotated[str, typer.Argument(metavar="JOB", help="The job's hash, or at least its first 8 digits.")]
@@ -39,7 +52,7 @@ def register(
     from flame.site.identity import read_public_key
 
     public_key = read_public_key(pubkeyfile)
-    with _ledger(folder, site) as ledger:
+    with site_ledger(folder, site) as ledger:
         people.register(folder, ledger, name, public_key)
     typer.echo(f"{name} may decide here, with the key {public_key.hex()[:16]}")
 
@@ -77,6 +90,8 @@ def show(
 
     from flame.files import write_text
     from flame.site.approval import last_approved, read_offer, standing
+    from flame.site.budget import cost_of, spendings
+    from flame.site.history import recorded
     from flame.site.page import as_html, as_text, describe
     from flame.site.policy import site_policy
     from flame.site.proposal import find_job
@@ -84,7 +99,9 @@ def show(
     full = find_job(folder, job)
     proposal = read_offer(folder, full)
     _refuse_other_text(proposal)
-    page = describe(proposal, site_policy(folder), last_approved(folder, full), datetime.now().astimezone())
+    policy, now = site_policy(folder), datetime.now().astimezone()
+    spent = tuple(map(cost_of, spendings(recorded(folder))))
+    page = describe(proposal, policy, last_approved(folder, full), now, spent=spent)
     if html is None:
         stands = standing(folder, full)
         typer.echo(as_text(page))
@@ -109,8 +126,8 @@ def approve(
     full = find_job(folder, job)
     _refuse_other_text(approval.read_offer(folder, full))
     patients = _patients(folder, data or folder)
-    person, policy = _person(who, key), site_policy(folder)
-    with _ledger(folder) as ledger:
+    person, policy = read_person(who, key), site_policy(folder)
+    with site_ledger(folder) as ledger:
         _tell(full, approval.approve(folder, ledger, full, person, policy, patients))
 
 
@@ -125,8 +142,8 @@ def decline(
     from flame.site import approval
     from flame.site.proposal import find_job
 
-    full, person = find_job(folder, job), _person(who, key)
-    with _ledger(folder) as ledger:
+    full, person = find_job(folder, job), read_person(who, key)
+    with site_ledger(folder) as ledger:
         _tell(full, approval.decline(folder, ledger, full, person, reason))
 
 
@@ -135,8 +152,8 @@ def withdraw(folder: Folder, job: Prefix, who: Who, key: Key) -> None:
     from flame.site import approval
     from flame.site.proposal import find_job
 
-    full, person = find_job(folder, job), _person(who, key)
-    with _ledger(folder) as ledger:
+    full, person = find_job(folder, job), read_person(who, key)
+    with site_ledger(folder) as ledger:
         _tell(full, approval.withdraw(folder, ledger, full, person))
 
 
@@ -154,15 +171,16 @@ def withdraw_patient(
 
     if data is not None and patient not in {one.id for one in read_site(data).patients}:
         raise ConfigError(f"{data} holds no such patient", "Check the id; nobody was withdrawn.")
-    person = _person(who, key)
-    with _ledger(folder) as ledger:
+    person = read_person(who, key)
+    with site_ledger(folder) as ledger:
         withdrawal.withdraw_patient(folder, ledger, patient, person)
     typer.echo("Recorded: this patient is left out from the next round on.")
     if data is None:
         typer.echo("The id was not looked up. Give --data to be told of a mistyped one.", err=True)
 
 
-def _ledger(folder: Path, site: str | None = None) -> "AbstractContextManager[Ledger]":
+def site_ledger(folder: Path, site: str | None = None) -> "AbstractContextManager[Ledger]":
+    """The ledger of a site's folder, open for writing."""
     from flame.errors import ConfigError
     from flame.site.identity import read_identity
     from flame.site.ledger import open_ledger, read_head
@@ -174,7 +192,8 @@ def _ledger(folder: Path, site: str | None = None) -> "AbstractContextManager[Le
     return open_ledger(folder, site or "", read_identity(folder))
 
 
-def _person(who: str, key: Path) -> "Person":
+def read_person(who: str, key: Path) -> "Person":
+    """Who decides, with their own key."""
     from flame.site.identity import read_identity
     from flame.site.people import Person
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from flame.federation.nvflare.runs import Run
 
-__all__ = ["pause", "provision", "start", "status", "submit"]
+__all__ = ["pause", "provision", "resume", "start", "status", "stop", "submit", "supervise"]
 
 _Kit = Annotated[Path, typer.Argument(help="Folder of a start-up kit.")]
 _Job = Annotated[Path, typer.Argument(help="The job: a job.toml.")]
@@ -164,3 +164,58 @@ def pause(kit: _Kit, job: _Job) -> None:
 
     ask(kit.resolve(), read_job(job))
     typer.echo("the job ends after its present round; hand it in again to go on")
+
+
+def stop(kit: _Kit, job: _Job) -> None:
+    """End a running job at once; its present round is lost, and done again after `resume`."""
+    require_engine()
+    from flame.federation.job import read_job
+    from flame.federation.nvflare.job import stop as end
+
+    end(kit.resolve(), read_job(job))
+    typer.echo("the job was ended; resume does its present round again")
+
+
+def resume(
+    kit: _Kit,
+    job: _Job,
+    site: Annotated[list[str] | None, typer.Option(help="Sites to take part, as when it was handed in.")] = None,
+) -> None:
+    """Let a job go on that was paused, stopped or interrupted: it is handed in again, and goes on where it stood."""
+    require_engine()
+    from flame.errors import ConfigError
+    from flame.federation.job import read_job
+    from flame.federation.nvflare.job import is_active
+
+    if is_active(kit.resolve(), read_job(job)):
+        raise ConfigError("The job is running", "Pause or stop it first, or let it run.")
+    submit(kit, job, site)
+
+
+def supervise(
+    kit: Annotated[Path, typer.Argument(help="The coordinator's kit, on the coordinator's machine.")],
+    person: Annotated[Path, typer.Argument(help="The kit of the person who hands the job in.")],
+    job: _Job,
+    site: Annotated[list[str] | None, typer.Option(help="Sites to take part; all of the study by default.")] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Ends in a row without a closed round, after which to give up.")
+    ] = 5,
+) -> None:
+    """Hand a job in, and again whenever it ends before its last round, until its model is there."""
+    require_engine()
+    import logging
+    from functools import partial
+
+    from flame.federation.job import read_job
+    from flame.federation.nvflare import job as engine
+    from flame.federation.nvflare.runs import run_folder
+    from flame.federation.nvflare.study import read_kit
+    from flame.federation.nvflare.supervisor import Engine
+    from flame.federation.nvflare.supervisor import supervise as see_through
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    wanted, owner = read_job(job), person.resolve()
+    sites = site or [one.name for one in read_kit(kit).study.sites]
+    hand_in = partial(engine.submit, owner, wanted, sites)
+    see_through(kit, wanted, Engine(hand_in, partial(engine.is_active, owner, wanted)), tries)
+    typer.echo(f"done: {run_folder(kit, wanted)}")

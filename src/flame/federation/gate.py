@@ -5,7 +5,7 @@ approved, and no update leaves that the ledger does not hold.
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from flame.federation.checks import norm
 from flame.federation.folder import encode_model
 from flame.federation.job import Job, job_hash, job_text
 from flame.federation.local import SiteTraining
+from flame.federation.noise import RoundNoise, deviation, epsilon_after, round_noise
 from flame.federation.rounds import State
 from flame.federation.steps import answer
 from flame.federation.update import Update, decode, encode
 from flame.site.approval import Standing, offer, read_offer, standing
+from flame.site.budget import charge
 from flame.site.entries import Carried, Received, Sent, SentArray, digest
 from flame.site.history import recorded
 from flame.site.identity import read_identity
@@ -52,12 +54,16 @@ class House:
 
 @dataclass(frozen=True)
 class Admission:
-    """Leave to train a round: the round as it was asked, by which rules, on which store of samples."""
+    """Leave to train a round: the round as it was asked, by which rules, on which store of samples, with which noise.
+
+    What the noise costs is in the ledger by now; `noise_seed` is None for a job without.
+    """
 
     state: State
     house: House
     policy: Policy
     store: Path
+    noise_seed: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
 
 
 def admit(state: State, house: House, now: datetime) -> Admission | Refused:
-    """Whether the site's rules allow a round to be trained; that it was asked goes into the ledger.
+    """Whether the site's rules allow a round to be trained; that it was asked, and its cost, go into the ledger.
 
     A job that the site has not seen is kept for its people to read, and refused until one of them approves it.
 
@@ -116,12 +122,17 @@ def admit(state: State, house: House, now: datetime) -> Admission | Refused:
         return Refused(odd)
     policy = site_policy(house.work)
     store, patients = _samples(state.job, house)
-    reasons = refusals(policy, _request(state.job, patients), now)
-    if reasons:
-        return Refused(f"the policy of {house.site} forbids the job now: {'; '.join(reasons)}")
-    with site_ledger(house) as ledger:
+    with site_ledger(house) as ledger:  # open from the account to the charge: two rounds must not spend the same
+        noise = round_noise(state.job, state.round, digest(model), store, house.work)
+        reasons = refusals(policy, _request(state.job, patients, noise, house, policy), now)
+        if reasons:
+            return Refused(f"the policy of {house.site} forbids the job now: {'; '.join(reasons)}")
+        if noise is not None:
+            if noise.patients < policy.min_patients:
+                return _too_few(policy)
+            charge(house.work, ledger, noise.spent)
         ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
-    return Admission(state, house, policy, store)
+    return Admission(state, house, policy, store, None if noise is None else noise.seed)
 
 
 def trained(admission: Admission) -> Update | Refused:
@@ -130,9 +141,10 @@ def trained(admission: Admission) -> Update | Refused:
     Returns: the update, which is not in the ledger yet; or why there is none that may leave.
     """
     state, house, policy = admission.state, admission.house, admission.policy
-    update = decode(answer(SiteTraining(state.job, house.site, (admission.store,)), house.site, state))
+    training = SiteTraining(state.job, house.site, (admission.store,), admission.noise_seed)
+    update = decode(answer(training, house.site, state))
     if update.samples < policy.min_patients:
-        return Refused(f"fewer than {policy.min_patients} patients here have what the job learns from")
+        return _too_few(policy)
     try:
         refuse_update(policy, update.arrays)
     except PolicyError as error:
@@ -152,12 +164,20 @@ def record_sent(admission: Admission, update: Update, content: bytes, kind: Carr
     Returns: how far the ledger has come with it.
     """
     with site_ledger(admission.house) as ledger:
-        ledger.append(_sent(update, content, admission.house.peer, kind))
+        ledger.append(_sent(admission, update, content, kind))
         return ledger.known_head
 
 
-def _request(job: Job, patients: int) -> Request:
-    return Request(job.task, job.model, job.rounds, patients, job.privacy.secure_aggregation)
+def _request(job: Job, patients: int, noise: RoundNoise | None, house: House, policy: Policy) -> Request:
+    after = None if noise is None else epsilon_after(noise, house.work, policy.delta)
+    asked = job.privacy
+    return Request(
+        job.task, job.model, job.rounds, patients, asked.secure_aggregation, asked.noise_multiplier, epsilon=after
+    )
+
+
+def _too_few(policy: Policy) -> Refused:
+    return Refused(f"fewer than {policy.min_patients} patients here have what the job learns from")
 
 
 def site_ledger(house: House) -> AbstractContextManager[Ledger]:
@@ -208,7 +228,7 @@ def _samples(job: Job, house: House) -> tuple[Path, int]:
     return folder, len(store.patients)
 
 
-def _sent(update: Update, content: bytes, peer: str, kind: Carried) -> Sent:
+def _sent(admission: Admission, update: Update, content: bytes, kind: Carried) -> Sent:
     """What leaves, without its values."""
     parts = tuple(
         SentArray(name=name, shape=array.shape, norm=norm(replace(update, arrays={name: array})))
@@ -217,11 +237,12 @@ def _sent(update: Update, content: bytes, peer: str, kind: Carried) -> Sent:
     return Sent(
         job=update.job_hash,
         round=update.round,
-        peer=peer,
+        peer=admission.house.peer,
         kind=kind,
         digest=digest(content),
         bytes=len(content),
         samples=update.samples,
         arrays=parts,
         scalars=dict(update.scalars),
+        noise=deviation(admission.state.job, update.samples),
     )

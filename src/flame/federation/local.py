@@ -1,14 +1,19 @@
 """A site's part in a job: its samples and the local step that the job asks for."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flame.federation.job import Job
 from flame.federation.update import LocalResult
+
+if TYPE_CHECKING:
+    from flame.learning.private import PatientNoise
 
 __all__ = ["SiteTraining", "initial_arrays"]
 
@@ -21,11 +26,16 @@ class SiteTraining:
         job: what is trained.
         name: of the participant; its order of samples follows from the job's seed and this name.
         stores: folders of sample stores; one for a site, several for pooled training.
+        noise_seed: secret bytes of the site for this model, round and set of patients, see `site.budget.noise_seed`.
+            Without it the noise of a job that asks for noise follows from the job's seed, as sites that are simulated
+            on one machine need it: the model is as accurate as with true noise, but who knows the job can take the
+            noise away. It protects nobody.
     """
 
     job: Job
     name: str
     stores: tuple[Path, ...]
+    noise_seed: bytes | None = field(default=None, repr=False)
 
     def __call__(self, arrays: Mapping[str, NDArray[np.float32]], round: int, /) -> LocalResult:
         """Train for one round from `arrays`."""
@@ -44,8 +54,23 @@ class SiteTraining:
             round,
             job.rounds,
             derive(job.seed, "site", self.name),
+            self._noise(round),
         )
         return LocalResult(trained.arrays, trained.samples, trained.scalars)
+
+    def _noise(self, round: int) -> "PatientNoise | None":
+        """What hides a patient in this round; None if the job asks for nothing."""
+        from flame.learning.private import PatientNoise
+        from flame.seeds import derive
+
+        asked = self.job.privacy
+        if asked.noise_multiplier == 0:
+            return None
+        seed = self.noise_seed
+        if seed is None:
+            seed = derive(self.job.seed, "noise", self.name).to_bytes(8, "little")
+        of_round = hashlib.sha256(seed + round.to_bytes(8, "little")).digest()
+        return PatientNoise(asked.noise_multiplier, asked.clip_norm, of_round)
 
 
 def initial_arrays(job: Job) -> dict[str, NDArray[np.float32]]:

@@ -1,5 +1,6 @@
 """How a site trains during one round."""
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -36,3 +37,11 @@ class TrainingSettings(Settings):
     cosine: bool = True
     threads: int = Field(default=1, ge=1)
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+
+    def steps(self, samples: int) -> int:
+        """Steps in a round on so many samples, >= 1."""
+        return math.ceil(samples / self.batch_size) * self.epochs_per_round
+
+    def sample_rate(self, samples: int) -> float:
+        """The chance of a sample to be in a step's batch where batches are drawn at random, in (0, 1]."""
+        return min(1.0, self.batch_size / samples)

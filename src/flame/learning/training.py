@@ -1,4 +1,4 @@
-"""One round of local training: a pure function of the arrays, the samples, the round and the seed."""
+"""One round of local training: a pure function of the arrays, the samples, the round and the seeds."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from flame.errors import DataError
 from flame.learning.batches import evolution_batch, response_batch
 from flame.learning.losses import map_loss, response_loss
+from flame.learning.private import PatientNoise, drawn_rows, set_noised_gradient
 from flame.learning.samples import SampleStore
 from flame.learning.settings import TrainingSettings
 from flame.models.blocks import fold
@@ -82,8 +83,12 @@ def train_round(
     round: int,
     rounds: int,
     seed: int,
+    noise: PatientNoise | None = None,
 ) -> Trained:
     """Train from `arrays` for a round with a fresh optimiser. Same arguments and threads, same bytes.
+
+    With `noise` the arrays are differentially private per patient (`private`), and the loss, which would tell of
+    patients past the noise, is not reported. The number of samples is, as exact as without.
 
     Args:
         network: of the right kind; what its parameters are before does not matter.
@@ -94,6 +99,7 @@ def train_round(
         round: number of the round, from 0.
         rounds: of the whole job, for the learning rate's schedule.
         seed: of the order of samples and their augmentation.
+        noise: what hides a patient; none by default.
 
     Raises: DataError: if there is nothing to learn from.
     """
@@ -108,20 +114,26 @@ def train_round(
     )
     generator = torch.Generator().manual_seed(derive(seed, "training", round))
     step = _evolution_loss if task == "evolution" else _response_loss
-    batches = math.ceil(len(rows) / settings.batch_size) * settings.epochs_per_round
+    batches, rate = settings.steps(len(rows)), settings.sample_rate(len(rows))
+    plan = _batches(rows, settings, generator) if noise is None else drawn_rows(rows, rate, batches, noise)
     total, seen = 0.0, 0
-    for number, chosen in enumerate(_batches(rows, settings, generator)):
+    for number, chosen in enumerate(plan):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(settings, (round + number / batches) / rounds)
-        loss = step(network, stores, chosen, settings, generator)
-        total, seen = total + float(loss.detach()) * len(chosen), seen + len(chosen)
-        if settings.proximal_mu > 0:
-            loss = loss + 0.5 * settings.proximal_mu * _distance(network, start)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        if noise is None:
+            loss = step(network, stores, chosen, settings, generator)
+            total, seen = total + float(loss.detach()) * len(chosen), seen + len(chosen)
+            if settings.proximal_mu > 0:
+                loss = loss + 0.5 * settings.proximal_mu * _distance(network, start)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
+        else:
+            losses = (step(network, stores, [row], settings, noise.augmentation(number, row)) for row in chosen)
+            set_noised_gradient(network, losses, noise, number, rate * len(rows))
+            _add_pull(network, start, settings.proximal_mu)
         optimiser.step()
-    return Trained(get_arrays(network), len(rows), {"loss": total / seen})
+    return Trained(get_arrays(network), len(rows), {} if noise is not None else {"loss": total / seen})
 
 
 def learning_rate(settings: TrainingSettings, progress: float) -> float:
@@ -193,3 +205,10 @@ def _distance(network: nn.Module, start: Sequence[Tensor]) -> Tensor:
     """Squared distance of the parameters to where the round began (FedProx, Li 2020)."""
     parts = [((now - then) ** 2).sum() for now, then in zip(network.parameters(), start, strict=True)]
     return torch.stack(parts).sum()
+
+
+def _add_pull(network: nn.Module, start: Sequence[Tensor], mu: float) -> None:
+    """Add the gradient of FedProx's pull to the parameters' own."""
+    for now, then in zip(network.parameters(), start, strict=True):
+        assert now.grad is not None
+        now.grad.add_(now.detach() - then, alpha=mu)

@@ -7,13 +7,17 @@ a name or a setting, is shown with every character that is not plainly visible s
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from html import escape
 from typing import Any
 
+from pydantic import ValidationError
+
+from flame.learning.settings import TrainingSettings
+from flame.site.budget import Cost, epsilon, rounds_within
 from flame.site.policy import Policy, Request, refusals
 from flame.site.proposal import OfferedArray, Proposal
 from flame.site.wording import SENTENCES, Language, sentence
@@ -57,7 +61,12 @@ class Page:
 
 
 def describe(
-    proposal: Proposal, policy: Policy, last: Proposal | None, now: datetime, language: Language = "en"
+    proposal: Proposal,
+    policy: Policy,
+    last: Proposal | None,
+    now: datetime,
+    language: Language = "en",
+    spent: Sequence[Cost] = (),
 ) -> Page:
     """The page of a job.
 
@@ -67,11 +76,13 @@ def describe(
         last: the job that was approved last; None if none was.
         now: local time at the site.
         language: of the sentences.
+        spent: what noisy rounds have cost the site's patients so far.
     """
     sections = (
         Section(sentence("learns", language), tuple(_learns(proposal, language))),
         Section(sentence("rounds", language), tuple(_rounds(proposal, language))),
         _leaves(proposal, policy, language),
+        Section(sentence("privacy", language), tuple(_privacy(proposal, policy, spent, language))),
         Section(sentence("policy", language), tuple(_policy(proposal, policy, now, language))),
         _differs(proposal, last, language),
         _settings(proposal, language),
@@ -149,7 +160,7 @@ def _leaves(proposal: Proposal, policy: Policy, language: Language) -> Section:
         return Section(heading, (sentence("leaves.unknown", language), *constant))
     numbers = sum(map(_count, proposal.arrays))
     total = sentence(
-        "leaves.sum",
+        "leaves.sum_noise" if proposal.noise_multiplier > 0 else "leaves.sum",
         language,
         numbers=f"{numbers:,}",
         size=_size(numbers * _FLOAT32),
@@ -169,8 +180,41 @@ def _leaves(proposal: Proposal, policy: Policy, language: Language) -> Section:
     return Section(heading, (total, *constant), Table(columns, rows))
 
 
+def _privacy(proposal: Proposal, policy: Policy, spent: Sequence[Cost], language: Language) -> Iterator[str]:
+    """What hides a single patient, and what it costs; with the fewest patients allowed, for whom it is most."""
+    noise, limit, delta = proposal.noise_multiplier, policy.max_epsilon, policy.delta
+    if noise == 0:
+        yield sentence("privacy.none", language)
+        return
+    yield sentence("privacy.noise", language, noise=f"{noise:g}")
+    yield sentence("privacy.epsilon", language, delta=f"{delta:g}")
+    try:
+        training = TrainingSettings.model_validate(proposal.settings.get("training", {}))
+    except ValidationError:
+        yield sentence("privacy.unknown", language)
+        return
+    patients = policy.min_patients
+    round = Cost(noise, training.sample_rate(patients), training.steps(patients))
+    run = replace(round, steps=round.steps * proposal.rounds)
+    yield sentence(
+        "privacy.cost",
+        language,
+        patients=str(patients),
+        cost=f"{epsilon([run], delta):.3g}",
+        before=f"{epsilon(spent, delta):.3g}",
+        total=f"{epsilon([*spent, run], delta):.3g}",
+    )
+    if limit == 0:
+        yield sentence("privacy.no_limit", language)
+        return
+    enough = rounds_within(spent, round, proposal.rounds, limit, delta)
+    key = "privacy.enough" if enough == proposal.rounds else "privacy.short"
+    yield sentence(key, language, limit=f"{limit:g}", enough=str(enough), rounds=str(proposal.rounds))
+
+
 def _policy(proposal: Proposal, policy: Policy, now: datetime, language: Language) -> Iterator[str]:
-    request = Request(proposal.task, proposal.model, proposal.rounds, policy.min_patients)
+    asked = proposal
+    request = Request(asked.task, asked.model, asked.rounds, policy.min_patients, asked.masked, asked.noise_multiplier)
     reasons = refusals(policy.model_copy(update={"hours": ()}), request, now)
     stopped = sum(not _may_leave(one, policy) for one in proposal.arrays)
     size = sum(map(_count, proposal.arrays)) * _FLOAT32

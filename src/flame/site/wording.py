@@ -52,6 +52,10 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
             "are below. With them go the number of training samples and figures on how the training went, such as "
             "its error."
         },
+        "leaves.sum_noise": {
+            "en": "In each round: {numbers} numbers, {size}; over the whole job {total}. The lists that they come in "
+            "are below. With them goes the number of training samples. Figures on how the training went stay here."
+        },
         "leaves.unknown": {"en": "The job does not say which lists of numbers it would send. Ask before you decide."},
         "stays": {"en": "Images, names, dates, identifiers and tables of patients are no part of it and stay here."},
         "honest": {
@@ -65,6 +69,36 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
         "may_leave": {"en": "policy lets it leave"},
         "yes": {"en": "yes"},
         "no": {"en": "NO"},
+        "privacy": {"en": "What hides a single patient"},
+        "privacy.none": {
+            "en": "No noise is added to the numbers that leave. There is no bound on what they show of one patient."
+        },
+        "privacy.noise": {
+            "en": "In each step of the training no patient counts for more than a fixed bound, and random noise is "
+            "added that is {noise} times as large. It is drawn from a secret that never leaves this hospital."
+        },
+        "privacy.epsilon": {
+            "en": "How much can still be learnt of one patient is measured by a number, epsilon: 0 is nothing, 1 is "
+            "little, above 10 there is hardly a bound left. It grows with each round of each job. But for a chance of "
+            "{delta} it holds whoever looks at the numbers, and whatever else they know."
+        },
+        "privacy.unknown": {
+            "en": "The job's settings of training are not in words known here, so its epsilon can't be told: ask "
+            "before you decide."
+        },
+        "privacy.cost": {
+            "en": "If {patients} patients take part, the fewest that this hospital's policy allows, all rounds of this "
+            "job cost epsilon {cost}. Spent here before: {before}. Both together: {total}. With more patients it is "
+            "less."
+        },
+        "privacy.no_limit": {"en": "This hospital's policy sets no limit to epsilon."},
+        "privacy.enough": {
+            "en": "This hospital's policy allows {limit}, which is enough for all {rounds} rounds ({enough})."
+        },
+        "privacy.short": {
+            "en": "This hospital's policy allows {limit}: that is enough for {enough} of {rounds} rounds. The others "
+            "will be refused."
+        },
         "policy": {"en": "What this hospital's policy says"},
         "policy.allows": {"en": "It does not forbid this job."},
         "policy.forbids": {"en": "It forbids this job, which can't be approved: {reason}."},

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from flame.errors import ConfigError
+from flame.federation.doctor import installed_versions
 from flame.federation.nvflare.provision import provision
 from flame.federation.nvflare.start import settle
 from flame.federation.nvflare.study import Person, Site, Study, read_kit
@@ -89,6 +90,12 @@ def test_a_site_outlives_its_training_process(kits: dict[str, Path]) -> None:
     assert isinstance(components, list)
     (launcher,) = [one for one in components if one["id"] == "process_launcher"]
     assert launcher["path"] == "flame.federation.nvflare.launcher.TolerantLauncher"
+
+
+def test_kits_say_what_was_installed_where_they_were_made(kits: dict[str, Path]) -> None:
+    for folder in kits.values():
+        assert read_kit(folder).versions == installed_versions()
+        assert read_kit(folder).versions["nvflare"] == "2.9.0"
 
 
 def test_kits_are_not_made_twice_in_one_place(kits: dict[str, Path]) -> None:

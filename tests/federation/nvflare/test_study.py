@@ -1,5 +1,6 @@
 """Studies and kits: what may be said, and what a wrong kit is told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ def test_a_folder_that_is_no_kit_and_one_that_is_damaged_are_told_apart(tmp_path
     (tmp_path / "kit.json").write_text("{")
     with pytest.raises(ConfigError, match="damaged"):
         read_kit(tmp_path)
+
+
+def test_a_kit_of_an_older_flame_names_no_versions_and_is_read(tmp_path: Path) -> None:
+    folder = kit(tmp_path)
+    content = json.loads((folder / "kit.json").read_text())
+    del content["versions"]
+    (folder / "kit.json").write_text(json.dumps(content))
+    assert read_kit(folder).versions == {}
 
 
 def test_a_site_enrols_with_its_folders_and_is_then_ready_to_start(tmp_path: Path) -> None:

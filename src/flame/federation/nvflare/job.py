@@ -16,7 +16,7 @@ from flame.federation.nvflare.study import read_kit
 from flame.federation.stages import STAGES
 from flame.files import write_json
 
-__all__ = ["ask_status", "connected", "pause", "submit", "write_engine_job"]
+__all__ = ["ask_status", "connected", "is_active", "pause", "stop", "submit", "write_engine_job"]
 
 _CONTROLLER = "flame.federation.nvflare.controller.RoundController"
 _EXECUTOR = "flame.federation.nvflare.executor.SiteExecutor"
@@ -93,11 +93,41 @@ def pause(kit: Path, job: Job) -> None:
     Raises: ConfigError: if it is not running; EngineError: if the coordinator can't be reached.
     """
     with connected(kit) as connection:
-        for one in connection.list_jobs(name_prefix=job_hash(job)[:16]):
-            if one["status"] == "RUNNING":
-                connection.do_app_command(one["job_id"], STOP, {})
-                return
-    raise ConfigError("The job is not running", "Look at: flame coordinator status KIT")
+        connection.do_app_command(_running(connection, job), STOP, {})
+
+
+def stop(kit: Path, job: Job) -> None:
+    """End a running job at once; its present round is done again when it is handed in again.
+
+    Raises: ConfigError: if it is not running; EngineError: if the coordinator can't be reached.
+    """
+    with connected(kit) as connection:
+        connection.abort_job(_running(connection, job))
+
+
+def is_active(kit: Path, job: Job) -> bool:
+    """Whether the engine is running a job, or is about to.
+
+    Raises: EngineError: if the coordinator can't be reached.
+    """
+    with connected(kit) as connection:
+        return any(not _has_ended(one["status"]) for one in _handed_in(connection, job))
+
+
+def _running(connection: Any, job: Job) -> str:
+    """The engine's id of a job that runs."""
+    found = [str(one["job_id"]) for one in _handed_in(connection, job) if not _has_ended(one["status"])]
+    if not found:
+        raise ConfigError("The job is not running", "Look at: flame coordinator status KIT")
+    return found[-1]
+
+
+def _handed_in(connection: Any, job: Job) -> list[dict[str, Any]]:
+    return list(connection.list_jobs(name_prefix=job_hash(job)[:16]))
+
+
+def _has_ended(status: str) -> bool:
+    return status.startswith("FINISHED")
 
 
 def ask_status(kit: Path) -> tuple[set[str], list[tuple[str, str, str]]]:

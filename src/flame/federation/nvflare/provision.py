@@ -7,13 +7,14 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nvflare.lighter.prov_utils import prepare_builders
 from nvflare.lighter.provision import prepare_project
 from nvflare.lighter.provisioner import Provisioner
 
 from flame.errors import ConfigError
+from flame.federation.doctor import installed_versions
 from flame.federation.nvflare.study import COORDINATOR, Kit, Role, Study
 from flame.files import write_json, write_text
 
@@ -78,10 +79,16 @@ def provision(study: Study, out: Path) -> dict[str, Path]:
 
 
 def _kits(study: Study) -> list[Kit]:
-    kits = [Kit(kind="coordinator", name=COORDINATOR, organisation=study.organisation, study=study)]
-    kits += [Kit(kind="site", name=one.name, organisation=one.organisation, study=study) for one in study.sites]
-    kits += [Kit(kind="person", name=one.email, organisation=one.organisation, study=study) for one in study.people]
-    return kits
+    owners: list[tuple[Literal["coordinator", "site", "person"], str, str]] = [
+        ("coordinator", COORDINATOR, study.organisation),
+        *(("site", one.name, one.organisation) for one in study.sites),
+        *(("person", one.email, one.organisation) for one in study.people),
+    ]
+    versions = installed_versions()
+    return [
+        Kit(kind=kind, name=name, organisation=organisation, study=study, versions=versions)
+        for kind, name, organisation in owners
+    ]
 
 
 def _description(study: Study) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from flame.federation.job import Job, job_hash, read_job
 from flame.federation.watch import Watch, read_watch
 from flame.files import read_json, write_json
 
-__all__ = ["Run", "note_failure", "read_runs", "run_folder"]
+__all__ = ["Run", "note_failure", "read_failure", "read_runs", "run_folder"]
 
 _FAILURE = "failure.json"
 
@@ -48,6 +48,12 @@ def note_failure(folder: Path, message: str | None) -> None:
         write_json(folder / _FAILURE, {"message": message})
 
 
+def read_failure(folder: Path) -> str | None:
+    """What ended the job of a run folder, None if nothing is known or it goes on."""
+    path = folder / _FAILURE
+    return str(read_json(path)["message"]) if path.exists() else None
+
+
 def read_runs(kit: Path) -> list[Run]:
     """All jobs of a coordinator's kit, by hash.
 
@@ -58,9 +64,8 @@ def read_runs(kit: Path) -> list[Run]:
         reports = history(path.parent)
         last = reports[-1] if reports else None
         sites, refused = (tuple(last.samples), dict(last.refused)) if last else ((), {})
-        failed = path.with_name(_FAILURE)
-        failure = str(read_json(failed)["message"]) if failed.exists() else None
         scalars = last.scalars if last else {}
         job, watch = read_job(path), read_watch(path.parent)
+        failure = read_failure(path.parent)
         found.append(Run(job, len(reports), sites, refused, failure, scalars, watch))
     return found

@@ -21,6 +21,7 @@ __all__ = [
     "Site",
     "SiteFolders",
     "Study",
+    "disenrol",
     "enrol",
     "read_folders",
     "read_kit",
@@ -82,12 +83,21 @@ class Study(Settings):
 
 
 class Kit(Settings):
-    """What a start-up kit says of its owner; `kit.json` in the kit's folder."""
+    """What a start-up kit says of its owner; `kit.json` in the kit's folder.
+
+    Args:
+        kind: whose it is.
+        name: of the owner.
+        organisation: of the owner.
+        study: that the kit is of.
+        versions: of what is installed where the kit was made, see `federation.doctor`; none in an older FLAME's kit.
+    """
 
     kind: Literal["coordinator", "site", "person"]
     name: str
     organisation: str
     study: Study
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 class SiteFolders(Settings):
@@ -149,3 +159,12 @@ def enrol(kit: Path, data: Path, work: Path) -> None:
     folders = {"data": str(data.resolve()), "work": str(work.resolve())}
     lines = [f"{name} = {json.dumps(path, ensure_ascii=False)}" for name, path in folders.items()]
     write_text(kit / "flame.toml", "\n".join(lines) + "\n")
+
+
+def disenrol(kit: Path) -> None:
+    """Forget where a site's folders are: its kit starts no more until it is enrolled again.
+
+    Raises: ConfigError: if it has not been enrolled.
+    """
+    read_folders(kit)
+    (kit / "flame.toml").unlink()
