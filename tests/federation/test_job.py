@@ -77,7 +77,7 @@ def test_tables_of_the_file_are_those_of_the_job(tmp_path):
     write_job(tmp_path / "job.toml", Job(**FIELDS, aggregation={"name": "trimmed_mean", "trim": 0.25}))
     content = tomllib.loads((tmp_path / "job.toml").read_text())
     assert content["aggregation"] == {"name": "trimmed_mean", "trim": 0.25}
-    assert list(content) == [*FIELDS, "training", "aggregation", "limits", "privacy", "crop"]
+    assert list(content) == [*FIELDS, "training", "aggregation", "limits", "privacy", "selection", "crop"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Run the trainings of a comparison: each a job of its own, resumable, ending in a model with its card."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,9 @@ def run_training(order: TrainingOrder, emit: Callable[[TrainingProgress], None])
     job_folder = order.folder / "jobs" / training.name
     initial = initial_arrays(job)
     for report in embedded.run(job, participants, job_folder, initial):
-        losses = [scalars["loss"] for scalars in report.scalars.values()]
-        emit(TrainingProgress(training.name, report.round + 1, job.rounds, sum(losses) / len(losses)))
+        losses = [scalars["loss"] for scalars in report.scalars.values() if "loss" in scalars]  # noise hides it
+        loss = sum(losses) / len(losses) if losses else math.nan
+        emit(TrainingProgress(training.name, report.round + 1, job.rounds, loss))
     _, arrays = read_model(job_folder)
     opened = {site: open_store(store) for site, store in stores.items()}
     card = ModelCard(

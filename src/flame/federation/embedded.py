@@ -23,7 +23,17 @@ from flame.federation import folder as files
 from flame.federation.folder import RoundReport
 from flame.federation.job import Job
 from flame.federation.rounds import State, first_state
-from flame.federation.steps import Participant, answer, begin, close, has_answered, keep, keep_model, stored_state
+from flame.federation.steps import (
+    Participant,
+    answer,
+    begin,
+    close,
+    has_answered,
+    is_done,
+    keep,
+    keep_model,
+    stored_state,
+)
 from flame.federation.update import LocalResult
 from flame.workers import follow_parent
 
@@ -81,7 +91,7 @@ def _rounds(
     with files.claimed(folder), _crew(participants, folder, processes) as ask:
         state = begin(folder, first)
         keep_model(folder, state)
-        while state.round < state.job.rounds:
+        while not is_done(folder, state):
             started = clock()
             for site in ask(state, [site for site in state.sites if not has_answered(folder, state.round, site)]):
                 arrived(state.round, site)

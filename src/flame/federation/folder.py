@@ -7,6 +7,7 @@
     rounds/0003/site-1.masked         an update under masks, of which only the sum can be read
     rounds/0003/survivors.json        of whose masked updates the sum was asked for: no other sum may be
     metrics.jsonl                     one line for each closed round
+    best.safetensors                  the state with the best model so far, if the job selects one by score
     model.safetensors, model.json     the model after the last round
 
 Every file is written under a temporary name and renamed. A line of metrics is written before the state that ends its
@@ -43,11 +44,13 @@ __all__ = [
     "history",
     "load_state",
     "masked_path",
+    "read_best",
     "read_model",
     "read_refusal",
     "read_state",
     "read_survivors",
     "read_update",
+    "save_best",
     "save_refusal",
     "save_report",
     "save_state",
@@ -56,7 +59,7 @@ __all__ = [
     "write_model",
 ]
 
-_ROUNDS = "rounds"
+_ROUNDS, _BEST = "rounds", "best.safetensors"
 _LONGEST = 500  # characters of a reason, which may quote what a site sent: its text must not fill the disk
 
 
@@ -137,6 +140,20 @@ def read_state(folder: Path, round: int) -> State:
 def save_state(folder: Path, state: State) -> None:
     """Write the state that the next round begins with."""
     write_bytes(_state_path(folder, state.round), encode_state(state))
+
+
+def save_best(folder: Path, state: State) -> None:
+    """Keep the state whose model is the best so far."""
+    write_bytes(folder / _BEST, encode_state(state))
+
+
+def read_best(folder: Path) -> State | None:
+    """The kept state of the best model, None if there is none.
+
+    Raises: DataError: if it is damaged.
+    """
+    path = folder / _BEST
+    return decode_state(path.read_bytes()) if path.exists() else None
 
 
 def clean(folder: Path, round: int) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "Limits",
     "Median",
     "Privacy",
+    "Selection",
     "TrainingSettings",
     "TrimmedMean",
     "job_hash",
@@ -119,6 +120,29 @@ class Privacy(Settings):
     clip_norm: Positive = 1.0
 
 
+class Selection(Settings):
+    """Which round's model is the job's, declared before it begins (`federation.selection`).
+
+    Args:
+        rule: `last`, the model after the last round; or the best by the sites' `mean` score, or by the `worst` site's,
+            among the models that rounds began with.
+        held_back: share of each site's patients that is scored and not trained on; 0 with `last`.
+        patience: rounds without a better model after which the job ends; 0 runs all rounds.
+    """
+
+    rule: Literal["last", "mean", "worst"] = "last"
+    held_back: float = Field(default=0.0, ge=0, le=0.5)
+    patience: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _scored(self) -> "Selection":
+        if (self.rule == "last") != (self.held_back == 0.0):
+            raise ValueError(f"rule {self.rule} with held_back = {self.held_back}: a score needs patients held back")
+        if self.rule == "last" and self.patience > 0:
+            raise ValueError("patience needs a rule that scores models: mean or worst")
+        return self
+
+
 class Job(Settings):
     """One federated training.
 
@@ -132,6 +156,7 @@ class Job(Settings):
         aggregation: how the sites' differences become one step.
         limits: quorum and bounds.
         privacy: masks and noise.
+        selection: which round's model is kept.
         crop: the voxels that the model sees.
     """
 
@@ -144,6 +169,7 @@ class Job(Settings):
     aggregation: Aggregation = FedAvg()
     limits: Limits = Limits()
     privacy: Privacy = Privacy()
+    selection: Selection = Selection()
     crop: Crop = Crop()
 
     @model_validator(mode="after")
@@ -156,6 +182,12 @@ class Job(Settings):
     def _summed(self) -> "Job":
         if self.privacy.secure_aggregation and self.aggregation.name in ("median", "trimmed_mean"):
             raise ValueError(f"aggregation {self.aggregation.name} looks at single updates, which masks hide")
+        return self
+
+    @model_validator(mode="after")
+    def _told(self) -> "Job":
+        if self.selection.rule != "last" and (self.privacy.secure_aggregation or self.privacy.noise_multiplier > 0):
+            raise ValueError(f"selection {self.selection.rule} tells each site's score, which privacy is to hide")
         return self
 
 

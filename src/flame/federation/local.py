@@ -13,7 +13,11 @@ from flame.federation.job import Job
 from flame.federation.update import LocalResult
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from flame.learning.private import PatientNoise
+    from flame.learning.samples import SampleStore
+    from flame.learning.training import Row
 
 __all__ = ["SiteTraining", "initial_arrays"]
 
@@ -44,19 +48,38 @@ class SiteTraining:
         from flame.models.networks import build_network
         from flame.seeds import derive
 
-        job = self.job
+        job, stores = self.job, [open_store(folder) for folder in self.stores]
+        network = build_network(job.task, job.model, job.context, job.seed)
+        held, scores = self._scored(network, arrays, stores)
         trained = train_round(
-            build_network(job.task, job.model, job.context, job.seed),
+            network,
             arrays,
-            [open_store(folder) for folder in self.stores],
+            stores,
             job.task,
             job.training,
             round,
             job.rounds,
             derive(job.seed, "site", self.name),
             self._noise(round),
+            held,
         )
-        return LocalResult(trained.arrays, trained.samples, trained.scalars)
+        return LocalResult(trained.arrays, trained.samples, {**trained.scalars, **scores})
+
+    def _scored(
+        self, network: "nn.Module", arrays: Mapping[str, NDArray[np.float32]], stores: "list[SampleStore]"
+    ) -> "tuple[tuple[Row, ...], dict[str, float]]":
+        """Patients who are held back to score models, and the score of the model that came in; none for rule `last`."""
+        from flame.federation.selection import SCORE
+        from flame.learning.validation import held_back, score
+        from flame.seeds import derive
+
+        job = self.job
+        if job.selection.rule == "last":
+            return (), {}
+        held = held_back(stores, job.task, job.selection.held_back, derive(job.seed, "site", self.name))
+        if not held:
+            return (), {}
+        return held, {SCORE: score(network, arrays, stores, held, job.task, job.training.threads)}
 
     def _noise(self, round: int) -> "PatientNoise | None":
         """What hides a patient in this round; None if the job asks for nothing."""

@@ -18,6 +18,7 @@ from flame.federation.folder import RoundReport
 from flame.federation.job import job_hash
 from flame.federation.privacy import close_secure_round, mean_in_the_clear, secure_terms
 from flame.federation.rounds import State, close_round, expected
+from flame.federation.selection import best_round, is_settled
 from flame.federation.update import LocalResult, Update, decode, difference, encode
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "close",
     "explained",
     "has_answered",
+    "is_done",
     "keep",
     "keep_model",
     "refusals",
@@ -119,6 +121,8 @@ def close(state: State, folder: Path, model_bytes: int, seconds: Callable[[], fl
         seconds=round(seconds(), 3),
     )
     files.save_report(folder, report)
+    if best_round(state.job.selection, files.history(folder)) == state.round:
+        files.save_best(folder, state)
     files.save_state(folder, following)
     return following, report
 
@@ -146,7 +150,12 @@ def explained(folder: Path, state: State, counted: Collection[str] = ()) -> Iter
         raise EngineError(f"{error.message}. Refused: {reasons or 'none'}", error.hint) from error
 
 
+def is_done(folder: Path, state: State) -> bool:
+    """Whether no round is left: all are closed, or the job's rule looks no further for a better model."""
+    return state.round == state.job.rounds or is_settled(state.job.selection, files.history(folder))
+
+
 def keep_model(folder: Path, state: State) -> None:
-    """Write the model if `state` is the one after the last round; a later start does it again, in case of a kill."""
-    if state.round == state.job.rounds:
-        files.write_model(folder, state)
+    """Write the model that the job's rule selects if no round is left; a later start does it again, after a kill."""
+    if is_done(folder, state):
+        files.write_model(folder, files.read_best(folder) or state)

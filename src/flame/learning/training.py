@@ -1,7 +1,7 @@
 """One round of local training: a pure function of the arrays, the samples, the round and the seeds."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,7 @@ def train_round(
     rounds: int,
     seed: int,
     noise: PatientNoise | None = None,
+    without: Collection[Row] = (),
 ) -> Trained:
     """Train from `arrays` for a round with a fresh optimiser. Same arguments and threads, same bytes.
 
@@ -100,18 +101,17 @@ def train_round(
         rounds: of the whole job, for the learning rate's schedule.
         seed: of the order of samples and their augmentation.
         noise: what hides a patient; none by default.
+        without: samples that are held back.
 
     Raises: DataError: if there is nothing to learn from.
     """
     torch.set_num_threads(settings.threads)
-    rows = usable_rows(stores, task)
+    rows = [row for row in usable_rows(stores, task) if row not in without]
     device = torch.device(settings.device)
     set_arrays(network, arrays)
     network.to(device).train()
     start = [parameter.detach().clone() for parameter in network.parameters()]
-    optimiser = torch.optim.AdamW(
-        network.parameters(), settings.learning_rate, (0.9, 0.99), weight_decay=settings.weight_decay, fused=True
-    )
+    optimiser = _optimiser(network, settings)
     generator = torch.Generator().manual_seed(derive(seed, "training", round))
     step = _evolution_loss if task == "evolution" else _response_loss
     batches, rate = settings.steps(len(rows)), settings.sample_rate(len(rows))
@@ -134,6 +134,11 @@ def train_round(
             _add_pull(network, start, settings.proximal_mu)
         optimiser.step()
     return Trained(get_arrays(network), len(rows), {} if noise is not None else {"loss": total / seen})
+
+
+def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    return torch.optim.AdamW(network.parameters(), rate, (0.9, 0.99), weight_decay=decay, fused=True)
 
 
 def learning_rate(settings: TrainingSettings, progress: float) -> float:

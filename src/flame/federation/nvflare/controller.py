@@ -22,7 +22,7 @@ from flame.federation.nvflare.runs import note_failure, run_folder
 from flame.federation.rounds import State, first_state
 from flame.federation.secure_round import secure_round
 from flame.federation.stages import TRAIN, Ask, question
-from flame.federation.steps import begin, close, has_answered, keep, keep_model
+from flame.federation.steps import begin, close, has_answered, is_done, keep, keep_model
 
 __all__ = ["RoundController"]
 
@@ -75,7 +75,7 @@ class RoundController(Controller):
         with files.claimed(self._folder):
             state = begin(self._folder, first)
             keep_model(self._folder, state)
-            while state.round < self._job.rounds and not self._stopping:
+            while not self._stopping and not is_done(self._folder, state):
                 state, report = self._round(state, ask)
                 keep_model(self._folder, state)
                 files.clean(self._folder, state.round)
