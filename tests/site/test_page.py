@@ -227,3 +227,20 @@ def test_what_is_in_a_page_is_escaped_wherever_it_stands() -> None:
     for mark in ("<t>", "<o>", "<h>", "<s>", "<c>", "<r>"):
         assert mark not in html
         assert mark in Checked(html).text
+
+
+MASKED = f"{TEXT.partition('[training]')[0]}[privacy]\nsecure_aggregation = true\n"
+
+
+def test_masks_and_what_they_leave_open_are_told() -> None:
+    found = page(text=MASKED)
+    assert "the coordinator can read neither" in said(found, "What leaves this hospital")
+    assert "cancel only in the sum over the hospitals" in said(found, "What hides a single patient")
+    assert "sees what this hospital alone has sent" in said(page(), "What hides a single patient")
+
+
+def test_a_policy_that_wants_masks_forbids_a_job_without() -> None:
+    wants = POLICY.model_copy(update={"masked": True})
+    heading = "What this hospital's policy says"
+    assert "no secure aggregation, without which no update leaves" in said(page(wants), heading)
+    assert "It does not forbid this job." in said(page(wants, text=MASKED), heading)

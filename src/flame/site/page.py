@@ -160,7 +160,7 @@ def _leaves(proposal: Proposal, policy: Policy, language: Language) -> Section:
         return Section(heading, (sentence("leaves.unknown", language), *constant))
     numbers = sum(map(_count, proposal.arrays))
     total = sentence(
-        "leaves.sum_noise" if proposal.noise_multiplier > 0 else "leaves.sum",
+        _total(proposal),
         language,
         numbers=f"{numbers:,}",
         size=_size(numbers * _FLOAT32),
@@ -180,9 +180,17 @@ def _leaves(proposal: Proposal, policy: Policy, language: Language) -> Section:
     return Section(heading, (total, *constant), Table(columns, rows))
 
 
+def _total(proposal: Proposal) -> str:
+    """Which sentence tells what leaves: under masks nothing but the sum is seen, and noise lets no figures out."""
+    if proposal.masked:
+        return "leaves.sum_masked"
+    return "leaves.sum_noise" if proposal.noise_multiplier > 0 else "leaves.sum"
+
+
 def _privacy(proposal: Proposal, policy: Policy, spent: Sequence[Cost], language: Language) -> Iterator[str]:
     """What hides a single patient, and what it costs; with the fewest patients allowed, for whom it is most."""
     noise, limit, delta = proposal.noise_multiplier, policy.max_epsilon, policy.delta
+    yield sentence("privacy.masked" if proposal.masked else "privacy.seen", language)
     if noise == 0:
         yield sentence("privacy.none", language)
         return

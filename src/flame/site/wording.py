@@ -56,6 +56,11 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
             "en": "In each round: {numbers} numbers, {size}; over the whole job {total}. The lists that they come in "
             "are below. With them goes the number of training samples. Figures on how the training went stay here."
         },
+        "leaves.sum_masked": {
+            "en": "In each round: {numbers} numbers, {size}; over the whole job {total}. The lists that they come in "
+            "are below. They leave under masks, and with them the number of training samples; the coordinator can read "
+            "neither. Figures on how the training went stay here."
+        },
         "leaves.unknown": {"en": "The job does not say which lists of numbers it would send. Ask before you decide."},
         "stays": {"en": "Images, names, dates, identifiers and tables of patients are no part of it and stay here."},
         "honest": {
@@ -70,6 +75,12 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
         "yes": {"en": "yes"},
         "no": {"en": "NO"},
         "privacy": {"en": "What hides a single patient"},
+        "privacy.masked": {
+            "en": "Masks hide what this hospital sends: random numbers that cancel only in the sum over the hospitals "
+            "that take part. The coordinator learns that sum and no hospital's part of it, unless it works together "
+            "with hospitals, or lies about who took part (with many hospitals it can then learn the sum of a few)."
+        },
+        "privacy.seen": {"en": "No masks are used: the coordinator sees what this hospital alone has sent."},
         "privacy.none": {
             "en": "No noise is added to the numbers that leave. There is no bound on what they show of one patient."
         },
