@@ -90,12 +90,17 @@ class _Shape:
 
     def holds(self, points: Points) -> NDArray[np.bool_]:
         """Whether points (..., 2), in pixels, lie in the closed shape."""
-        nearest = np.rint(points)
-        index = np.where(np.abs(points - nearest) < _NEAR, 2 * nearest, 2 * np.floor(points) + 1).astype(np.intp)
-        row = np.clip(index[..., 0], 0, self.cells.shape[0] - 1)
-        column = np.clip(index[..., 1], 0, self.cells.shape[1] - 1)
+        row, column = self._places(points[..., 0], 0), self._places(points[..., 1], 1)
         held: NDArray[np.bool_] = self.cells[row, column]
         return held
+
+    def _places(self, values: NDArray[np.float64], axis: int) -> NDArray[np.intp]:
+        """Where coordinates lie in the cells: even on a line between pixels, odd between two lines."""
+        whole = np.floor(values)
+        rest = values - whole
+        places = 2 * whole + (rest >= _NEAR) + (rest > 1 - _NEAR)
+        np.clip(places, 0, self.cells.shape[axis] - 1, out=places)
+        return places.astype(np.intp)
 
     def segment(self, ends: Points) -> Segment:
         """Ends in pixels of the padded piece as ends in mm of the piece."""

@@ -4,8 +4,9 @@ The rules are those of RANO 2010 and 2.0 (Wen et al. 2010 and 2023) as far as th
 order, lengths in mm from the outer corner of the first voxel, so that ten voxels of 1 mm are 10 mm.
 """
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -264,23 +265,51 @@ def _best_slice(lesion: Mask, in_plane_mm: tuple[float, float], mode: Mode) -> t
 
     A product cannot exceed the square of the caliper, so pieces are looked at in that order until none can win.
     """
-    in_slice = np.zeros((3, 3, 3))
-    in_slice[:, :, 1] = 1
-    labels, _ = ndimage.label(lesion, structure=in_slice)
-    pieces = []
-    for number, place in enumerate(ndimage.find_objects(labels), start=1):
-        piece, at = (labels[place] == number)[:, :, 0], place[2].start
-        pieces.append((caliper_mm(piece, in_plane_mm), piece, at, (place[0].start, place[1].start)))
     best: tuple[Cross, int, float] | None = None
-    for caliper, piece, at, corner in sorted(pieces, key=lambda one: -one[0]):
+    for caliper, piece in _by_caliper(_pieces(lesion), in_plane_mm):
         so_far = best[0].product_mm2 if best else 0.0
         if caliper**2 < so_far * (1 - _ROUNDING_MM):
             break
-        cross = widest_cross(piece, in_plane_mm, mode, at_least_mm2=so_far)
+        cross = widest_cross(piece.pixels, in_plane_mm, mode, at_least_mm2=so_far)
         if cross is not None and (best is None or _rank(cross) > _rank(best[0])):
-            best = (_moved(cross, corner, in_plane_mm), at, caliper)
+            best = (_moved(cross, piece.corner, in_plane_mm), piece.at, caliper)
     assert best is not None, "a lesion has at least one piece, and the first one is never given up"
     return best
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Tissue that hangs together on a slice: its pixels in a cut-out, the slice, and the cut-out's first pixel."""
+
+    pixels: Mask
+    at: int
+    corner: tuple[int, int]
+
+
+def _pieces(lesion: Mask) -> list[_Piece]:
+    in_slice = np.zeros((3, 3, 3))
+    in_slice[:, :, 1] = 1
+    labels, _ = ndimage.label(lesion, structure=in_slice)
+    return [
+        _Piece((labels[place] == number)[:, :, 0], place[2].start, (place[0].start, place[1].start))
+        for number, place in enumerate(ndimage.find_objects(labels), start=1)
+    ]
+
+
+def _by_caliper(pieces: Sequence[_Piece], in_plane_mm: tuple[float, float]) -> Iterator[tuple[float, _Piece]]:
+    """Pieces with their calipers [mm], the longest first. None is worked out before it is needed: the diagonal of the
+    cut-out, which no caliper exceeds, stands for it until then."""
+    queue = [
+        (-math.hypot(*(size * edge for size, edge in zip(piece.pixels.shape, in_plane_mm, strict=True))), False, number)
+        for number, piece in enumerate(pieces)
+    ]
+    heapq.heapify(queue)
+    while queue:
+        bound, is_caliper, number = heapq.heappop(queue)
+        if is_caliper:
+            yield -bound, pieces[number]
+        else:
+            heapq.heappush(queue, (-caliper_mm(pieces[number].pixels, in_plane_mm), True, number))
 
 
 def _rank(cross: Cross) -> tuple[float, float]:
