@@ -15,7 +15,7 @@ from flame.errors import EngineError
 from flame.federation import embedded
 from flame.federation import folder as files
 from flame.federation.folder import RoundReport
-from flame.federation.gate import House, Refused, as_proposal
+from flame.federation.gate import House, Refused, as_proposal, gated_answer
 from flame.federation.job import Limits, Privacy, job_hash
 from flame.federation.local import SiteTraining, initial_arrays
 from flame.federation.rounds import State, first_state
@@ -235,6 +235,12 @@ def test_a_site_that_lost_its_secrets_says_so_and_is_out_of_the_round(sites: Sit
 def test_a_site_asked_for_keys_of_a_job_without_masks_refuses(sites: Sites) -> None:
     answer = sites.seats["site-1"].answer(KEYS, question(first_state(PLAIN, SITES, initial_arrays(PLAIN))), NOON)
     assert answer == Refused("the job asks for no secure aggregation, and was asked as if it did")
+
+
+def test_a_job_under_masks_is_asked_for_no_update_without(sites: Sites) -> None:
+    answer = gated_answer(sites.state(), sites.house("site-1"), NOON)
+    assert answer == Refused("the job's updates leave under masks, and it was asked for one without")
+    assert not [what for what in sites.events("site-1") if isinstance(what, Sent)]
 
 
 def test_keys_with_the_certificate_of_another_site_are_refused_and_named(sites: Sites) -> None:

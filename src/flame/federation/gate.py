@@ -92,6 +92,8 @@ def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
     Returns: the update; or why there is none, as `admit` and `trained`.
     Raises: as `admit`.
     """
+    if state.job.privacy.secure_aggregation:
+        return Refused("the job's updates leave under masks, and it was asked for one without")
     admission = admit(state, house, now)
     if isinstance(admission, Refused):
         return admission
