@@ -159,7 +159,7 @@ def test_what_leaves_is_what_people_were_shown(house: House) -> None:
     assert "not approved" in refusal(house, tiny)
     policy = read_policy(house.work / "policy.toml")
     at(house, lambda ledger: approve(house.work, ledger, job_hash(JOB), ada(house), policy, patients=2))
-    assert refusal(house) == "the model has other arrays than the one that was offered"
+    assert refusal(house) == "the model's arrays, or the sites that take part, are not those that were offered"
 
 
 def test_patients_count_who_have_what_the_job_learns_from(house: House) -> None:

@@ -11,13 +11,15 @@ from tests.federation.test_gate import JOB as PLAIN
 from tests.federation.test_gate import NOON, POLICY
 from tests.records.sites import SHAPE, make_site, put
 
-from flame.errors import EngineError
+from flame.errors import EngineError, UpdateRejected
 from flame.federation import embedded
 from flame.federation import folder as files
+from flame.federation.credentials import check_credential, make_credential
 from flame.federation.folder import RoundReport
 from flame.federation.gate import House, Refused, as_proposal, gated_answer
 from flame.federation.job import Limits, Privacy, job_hash
 from flame.federation.local import SiteTraining, initial_arrays
+from flame.federation.nvflare.waiting import Waiting
 from flame.federation.rounds import State, first_state
 from flame.federation.seat import Seat
 from flame.federation.secure_round import secure_round
@@ -28,7 +30,7 @@ from flame.records.dataset import read_site, write_site
 from flame.records.layout import sequence_path
 from flame.site.approval import approve, offer
 from flame.site.audit import audit
-from flame.site.entries import Sent, Unmasked
+from flame.site.entries import Denied, Sent, Unmasked
 from flame.site.identity import make_identity, read_identity
 from flame.site.ledger import open_ledger
 from flame.site.people import Person, register
@@ -51,20 +53,26 @@ class Sites:
     folder: Path
     seats: dict[str, Seat]
     silent: set[tuple[Stage, str]] = field(default_factory=set)
+    forged: dict[tuple[Stage, str], bytes] = field(default_factory=dict)
     asked: list[tuple[Stage, str]] = field(default_factory=list)
     carried: list[bytes] = field(default_factory=list)
 
-    def __call__(self, state: State, stage: Stage, messages: Any, keep: Keep, *_: object) -> None:
+    def __call__(self, state: State, stage: Stage, messages: Any, keep: Keep, limits: Limits, *_: object) -> None:
+        waiting, valid, awaited = Waiting(limits, 0.0), 0, len(messages)
         for site, message in messages.items():
+            if waiting.is_over(0.0, valid, awaited):
+                return
             self.asked.append((stage, site))
             found = self.seats[site].answer(stage, message, NOON)
             if (stage, site) in self.silent:
                 continue
+            awaited -= 1
             if isinstance(found, Refused):
                 files.save_refusal(self.folder / "run", state.round, site, found.reason)
             else:
-                self.carried.append(found.content)
-                keep(site, found.content)
+                content = self.forged.get((stage, site), found.content)
+                self.carried.append(content)
+                valid += keep(site, content) is None
 
     def house(self, site: str) -> House:
         return House(site, self.folder / site / "data", self.folder / site / "work")
@@ -81,7 +89,7 @@ class Sites:
 
     def restart(self, site: str) -> None:
         """A new process of a site: it has its folders and nothing else."""
-        self.seats[site] = Seat(self.house(site), passports(SITES)[site])
+        self.seats[site] = Seat(self.house(site), passports(SITES)[site], SITES)
 
     def events(self, site: str) -> list[Any]:
         work = self.house(site).work
@@ -152,6 +160,7 @@ def test_what_leaves_a_site_is_in_its_ledger_and_holds_no_update(sites: Sites) -
     sites.round()
     sent = [what for what in sites.events("site-1") if isinstance(what, Sent)]
     assert [what.kind for what in sent] == ["keys", "shares", "masked update", "unmasking"]
+    assert all(not what.scalars for what in sent)
     assert sent[2].arrays  # names, shapes and norms of what is under the mask
     plain = [answer for answer in sites.carried if b"flame-update/1" in answer]
     assert not plain
@@ -209,7 +218,7 @@ def test_no_site_helps_to_unmask_a_second_sum_of_a_round(sites: Sites) -> None:
     """The coordinator forgets, or lies: with sums over two lists it would have the update of one site."""
     killed_before_unmasking(sites)
     (sites.folder / "run" / "rounds" / "0000" / "survivors.json").unlink()
-    with pytest.raises(EngineError, match="answers of 1 sites, the threshold is 2") as ended:
+    with pytest.raises(EngineError, match="answers of 0 sites, the threshold is 2") as ended:
         sites.round()
     for site in SITES[:2]:
         told = f"{site}: Site {site!r} refuses to unmask round 0: the request is a second one with another list"
@@ -221,7 +230,7 @@ def test_a_site_whose_data_changed_does_not_unmask_the_round_again(sites: Sites)
     killed_before_unmasking(sites)
     image = np.random.default_rng(9).normal(50, 20, SHAPE).astype(np.float32)
     put(sequence_path(sites.house("site-1").data, "001", -14, "T1w"), image)
-    with pytest.raises(EngineError, match="which site-1 did not come back") as ended:
+    with pytest.raises(EngineError, match="which site-1, site-2 did not come back") as ended:
         sites.round()
     assert "another update of this site; its data have changed" in ended.value.message
 
@@ -244,7 +253,79 @@ def test_a_job_under_masks_is_asked_for_no_update_without(sites: Sites) -> None:
 
 
 def test_keys_with_the_certificate_of_another_site_are_refused_and_named(sites: Sites) -> None:
-    sites.seats["site-2"] = Seat(sites.house("site-2"), passports(SITES)["site-3"])
+    sites.seats["site-2"] = Seat(sites.house("site-2"), passports(SITES)["site-3"], SITES)
     _, report = sites.round()
     assert report.refused == {"site-2": "site 'site-2' shows the certificate of somebody else"}
     assert set(report.samples) == {"site-1", "site-3"}
+
+
+def test_a_site_with_rubbish_in_its_letters_costs_itself_alone_even_if_it_answers_first(
+    sites: Sites, on_one_machine: Any
+) -> None:
+    sites.forged = {(SHARES, "site-1"): b"{}"}
+    state, report = sites.round()
+    assert set(report.samples) == {"site-2", "site-3"}
+    assert same(state.arrays, on_one_machine(silent="site-1"))
+
+
+def test_the_coordinator_has_no_seat_among_sites(sites: Sites) -> None:
+    """Its certificate is the study's too: with it, it would have the update of the only other site."""
+    crowd = ("coordinator", "nobody", "site-1")
+    answer = sites.seats["site-1"].answer(KEYS, question(first_state(JOB, crowd, initial_arrays(JOB))), NOON)
+    assert answer == Refused(
+        "the sum would be of coordinator, nobody, site-1, not of sites of this study with this one"
+    )
+    credential = make_credential("coordinator", bytes(32), passports(["coordinator"])["coordinator"])
+    with pytest.raises(UpdateRejected, match="'coordinator' is no site"):
+        check_credential(credential, "coordinator", passports(SITES)["site-1"].authority, NOW)
+
+
+def test_other_sites_than_those_that_were_approved_are_refused(sites: Sites) -> None:
+    fewer = question(first_state(JOB, SITES[:2], initial_arrays(JOB)))
+    answer = sites.seats["site-1"].answer(KEYS, fewer, NOON)
+    assert answer == Refused("the model's arrays, or the sites that take part, are not those that were offered")
+
+
+def test_two_processes_of_a_site_do_not_unmask_two_sums_of_a_round(sites: Sites) -> None:
+    """Both have masked their update before either is asked to unmask: the ledger decides, not what each remembers."""
+    twins = [Seat(sites.house("site-1"), passports(SITES)["site-1"], SITES) for _ in range(2)]
+    survivors = [("site-1", "site-2", "site-3"), ("site-1", "site-2")]
+    asked = []
+    for seat, kept in zip(twins, survivors, strict=True):
+        sites.seats["site-1"], sites.silent = seat, {(UPDATE, site) for site in SITES if site not in kept}
+        sites.silent |= {(UNMASK, site) for site in SITES}
+        for other in SITES[1:]:
+            sites.restart(other)
+        held = sites.seats["site-1"]
+        sites.seats["site-1"] = _Held(held, asked)
+        with pytest.raises(EngineError, match="answers of 0 sites"):
+            sites.round()
+        (sites.folder / "run" / "rounds" / "0000" / "survivors.json").unlink()
+    first, second = (seat.answer(UNMASK, message, NOON) for seat, message in asked)
+    assert not isinstance(first, Refused)
+    assert second == Refused("another sum of this round was unmasked before")
+
+
+@dataclass
+class _Held:
+    """A seat whose request to unmask is kept back."""
+
+    seat: Seat
+    kept: list[tuple[Seat, bytes]]
+
+    def answer(self, stage: Stage, content: bytes, now: Any) -> Any:
+        if stage != UNMASK:
+            return self.seat.answer(stage, content, now)
+        self.kept.append((self.seat, content))
+        return Refused("later")
+
+
+def test_why_an_update_under_masks_is_kept_back_is_told_to_nobody(sites: Sites) -> None:
+    work = sites.house("site-1").work
+    (work / "policy.toml").write_text(POLICY + "masked = true\nmax_update_norm = 1e-9\n")
+    _, report = sites.round()
+    assert report.refused == {
+        "site-1": "its update is not within the job's bounds or its own rules; the site's own log says more"
+    }
+    denied = [what for what in sites.events("site-1") if isinstance(what, Denied)]
+    assert [what.reason for what in denied] == list(report.refused.values())

@@ -20,7 +20,7 @@ UPDATE = Update(JOB_HASH, "site-1", 3, {"w": np.arange(4, dtype=np.float32)}, 12
 @given(
     values=arrays(np.float32, (2, 3)),
     scalars=st.dictionaries(
-        st.text(st.characters(exclude_categories=["Cs"])), st.floats(allow_nan=False, allow_infinity=False)
+        st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True), st.floats(allow_nan=False, allow_infinity=False)
     ),
     samples=st.integers(-(2**40), 2**40),
 )
@@ -137,3 +137,9 @@ def test_difference_keeps_what_is_not_finite_for_the_check():
 def test_a_model_of_another_form_has_no_difference(result, reason):
     with pytest.raises(UpdateRejected, match=reason):
         difference(result, {"w": np.zeros(4, np.float32)})
+
+
+@pytest.mark.parametrize("name", ["[/x]", "", "Loss", "\x1b[2J", "a" * 33])
+def test_names_of_scalars_are_plain_words(name):
+    with pytest.raises(UpdateRejected, match="scalars"):
+        encode(replace(UPDATE, scalars={name: 0.5}))

@@ -1,6 +1,7 @@
 """What a round waits for: what is worth a word after half a minute, and what is not."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from flame.errors import DataError
 from flame.federation.job import Limits
 from flame.federation.watch import Awaited, Watch, advice, forget_watch, read_watch, write_watch
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LIMITS = Limits(quorum=2, deadline_s=600)
 
 
@@ -50,12 +52,15 @@ def test_what_is_stuck_is_said_within_a_minute_with_what_to_do(
 
 
 def test_the_running_stage_is_kept_and_forgotten(tmp_path: Path) -> None:
-    watch = Watch(round=3, stage="train", seconds=12.5, needed=2, sites=tuple(awaited("asked")), advice=("Wait.",))
-    assert read_watch(tmp_path) is None
+    watch = Watch(
+        at=NOW, round=3, stage="train", seconds=12.5, needed=2, sites=tuple(awaited("asked")), advice=("Wait.",)
+    )
+    assert read_watch(tmp_path, NOW) is None
     write_watch(tmp_path, watch)
-    assert read_watch(tmp_path) == watch
+    assert read_watch(tmp_path, NOW) == watch
+    assert read_watch(tmp_path, NOW + timedelta(minutes=2)) is None  # a killed coordinator looks no more
     (tmp_path / "watch.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
-        read_watch(tmp_path)
+        read_watch(tmp_path, NOW)
     forget_watch(tmp_path)
-    assert read_watch(tmp_path) is None
+    assert read_watch(tmp_path, NOW) is None

@@ -1,12 +1,15 @@
 """Patients held back: who they are, and a score that a second implementation gives too."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from tests.learning.stores import store
 
+from flame.learning.samples import SampleStore
 from flame.learning.training import usable_rows
-from flame.learning.validation import held_back, score
+from flame.learning.validation import FEWEST, held_back, score
 from flame.metrics.overlap import dice
 from flame.models.blocks import unfold
 from flame.models.encoding import region_maps
@@ -16,18 +19,27 @@ from flame.models.weights import get_arrays
 STORES = [store([(10.0 + n, 12.0 + n, 15.0 + n, 9.0) for n in range(5)])]
 
 
-def test_a_share_is_held_back_at_least_one_and_never_all() -> None:
-    rows = usable_rows(STORES, "evolution")
-    assert [len(held_back(STORES, "evolution", share, 1)) for share in (0.01, 0.2, 0.4, 0.5)] == [1, 1, 2, 2]
-    assert set(held_back(STORES, "evolution", 0.4, 1)) < set(rows)
-    alone = [store([(10.0, 12.0, 15.0, 18.0)])]
-    assert held_back(alone, "evolution", 0.5, 1) == ()
+def many(patients: int) -> list[SampleStore]:
+    """A store of so many patients that can be counted, not looked at."""
+    days = np.repeat(STORES[0].days[:1], patients, axis=0)
+    return [replace(STORES[0], patients=tuple(f"p{n}" for n in range(patients)), days=days)]
+
+
+def test_a_share_is_held_back_and_no_score_speaks_of_a_few() -> None:
+    stores = many(20)
+    rows = usable_rows(stores, "evolution")
+    assert [len(held_back(stores, "evolution", share, 1)) for share in (0.01, 0.3, 0.5)] == [FEWEST, 6, 10]
+    assert set(held_back(stores, "evolution", 0.4, 1)) < set(rows)
+    assert held_back(many(2 * FEWEST - 1), "evolution", 0.5, 1) == ()
+    assert len(held_back(many(2 * FEWEST), "evolution", 0.5, 1)) == FEWEST
 
 
 def test_who_is_held_back_follows_from_the_seed_and_stays_when_another_patient_leaves() -> None:
-    chosen = held_back(STORES, "evolution", 0.4, 1)
-    assert chosen == held_back(STORES, "evolution", 0.4, 1)
-    assert {held_back(STORES, "evolution", 0.4, seed) for seed in range(8)} != {chosen}
+    stores, fewer = many(20), many(19)
+    chosen = held_back(stores, "evolution", 0.4, 1)
+    assert chosen == held_back(stores, "evolution", 0.4, 1)
+    assert {held_back(stores, "evolution", 0.4, seed) for seed in range(8)} != {chosen}
+    assert len(set(chosen) & set(held_back(fewer, "evolution", 0.4, 1))) >= len(chosen) - 1
 
 
 def test_the_score_of_maps_is_their_mean_dice_over_patients_regions_and_horizons() -> None:

@@ -97,24 +97,25 @@ NOISY = f"{TEXT.partition('[training]')[0]}[training]\nbatch_size = 5\n[privacy]
 
 def test_without_noise_it_says_that_nothing_hides_a_patient() -> None:
     assert "There is no bound on what they show of one patient." in said(page(), "What hides a single patient")
-    assert "figures on how the training went, such as its error" in said(page(), "What leaves this hospital")
+    assert "figures on how the training went: its error, and, if the job holds patients back" in said(page(), "What leaves this hospital")
 
 
 def test_noise_and_what_it_costs_are_told() -> None:
-    """All five patients in each of 30 steps: one Gaussian of noise 8 / sqrt(30), epsilon 3.0 by `budget.epsilon`."""
-    run, before = Cost(8.0, 1.0, 30), Cost(8.0, 1.0, 10)
+    """Six patients in steps of five cost the most: two steps in each of 30 rounds, epsilon 3.7 by `budget.epsilon`."""
+    run, before = Cost(8.0, 5 / 6, 60), Cost(8.0, 1.0, 10)
+    assert epsilon([run], 1e-5) > epsilon([Cost(8.0, 1.0, 30)], 1e-5)
     found = said(describe(proposal(NOISY), POLICY, None, NOON, spent=(before,)), "What hides a single patient")
     assert "random noise is added that is 8 times as large" in found
     cost, spent, total = (f"{epsilon(some, 1e-5):.3g}" for some in ([run], [before], [run, before]))
-    assert "If 5 patients take part, the fewest" in found
-    assert f"cost epsilon {cost}. Spent here before: {spent}. Both together: {total}." in found
+    assert "If 5 patients or more take part, the fewest" in found
+    assert f"cost epsilon {cost} at most. Spent here before: {spent}. Both together: {total}." in found
     assert "sets no limit" in found
     assert "Figures on how the training went stay here" in said(page(text=NOISY), "What leaves this hospital")
 
 
 @pytest.mark.parametrize(
     ("limit", "says"),
-    [(100.0, "enough for all 30 rounds"), (2.0, "enough for 13 of 30 rounds. The others will be refused.")],
+    [(100.0, "enough for all 30 rounds"), (2.0, "enough for 9 of 30 rounds. The others will be refused.")],
 )
 def test_a_budget_is_told_with_how_far_it_goes(limit: float, says: str) -> None:
     policy = POLICY.model_copy(update={"max_epsilon": limit})

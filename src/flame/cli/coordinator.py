@@ -69,7 +69,9 @@ def run(kit: Path, kind: str) -> None:
     settle(kit)
     line = command(kit)
     os.chdir(kit)
-    os.execve(line[0], line, {**os.environ, "PYTHONSAFEPATH": "1"})
+    # A site that vanished at a job's end must not keep the next job waiting for its last word.
+    settings = {"PYTHONSAFEPATH": "1", "NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "30"}
+    os.execve(line[0], line, {**os.environ, **settings})
 
 
 def submit(
@@ -123,7 +125,10 @@ def _show_runs(kit: Path) -> None:
 
 def _show_watch(console: "Console", run: "Run") -> None:
     """What a running job waits for, site by site, and what to do about what is stuck."""
+    from rich.markup import escape
     from rich.table import Table
+
+    from flame.site.page import visible
 
     watch = run.watch
     if watch is None:
@@ -132,7 +137,7 @@ def _show_watch(console: "Console", run: "Run") -> None:
     table = Table("site", "is", "for", "reported last", title=title)
     for site in watch.sites:
         told = ", ".join(f"{name} {value:.4g}" for name, value in run.scalars.get(site.site, {}).items())
-        table.add_row(site.site, site.state, f"{site.seconds:.0f} s", told)
+        table.add_row(site.site, site.state, f"{site.seconds:.0f} s", escape(visible(told)))
     console.print(table)
     for line in watch.advice:
         console.print(f"[yellow]{line}[/yellow]")

@@ -65,6 +65,7 @@ def _details(what: "Event") -> str:
     from flame.site.entries import (
         Approved,
         Declined,
+        Denied,
         Offered,
         Opened,
         PatientWithdrawn,
@@ -89,6 +90,8 @@ def _details(what: "Event") -> str:
             return f"by {what.by}"
         case Declined():
             return f"by {what.by}: {what.reason}"
+        case Denied():
+            return f"round {what.round}, told {what.peer}: {what.reason}"
         case Received():
             return f"round {what.round}, {what.kind}: {what.bytes} bytes from {what.peer}"
         case Spent():

@@ -20,7 +20,10 @@ from flame.errors import ConfigError
 from flame.federation.messages import WIRE
 from flame.federation.roster import canonical, rejected
 
-__all__ = ["Credential", "Passport", "check_credential", "make_credential"]
+__all__ = ["NOT_SITES", "Credential", "Passport", "check_credential", "make_credential"]
+
+NOT_SITES = ("coordinator",)
+"""Names that the study's authority certifies too, and whose owners must not sit among sites."""
 
 _PADDING = padding.PSS(padding.MGF1(SHA256()), padding.PSS.DIGEST_LENGTH)
 
@@ -76,6 +79,8 @@ def check_credential(credential: Credential, site: str, authority: bytes, now: d
 
     Raises: UpdateRejected: names the site and what is wrong.
     """
+    if site in NOT_SITES:
+        raise rejected(site, "is no site, and has no part in a sum of sites")
     root = x509.load_pem_x509_certificate(authority)
     try:
         certificate = x509.load_pem_x509_certificate(credential.certificate)

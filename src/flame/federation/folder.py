@@ -8,7 +8,7 @@
     rounds/0003/survivors.json        of whose masked updates the sum was asked for: no other sum may be
     metrics.jsonl                     one line for each closed round
     best.safetensors                  the state with the best model so far, if the job selects one by score
-    model.safetensors, model.json     the model after the last round
+    model.safetensors, model.json     the model after the last round, or the best one if the job selects it
 
 Every file is written under a temporary name and renamed. A line of metrics is written before the state that ends its
 round, and lines of rounds that are not closed are dropped on resuming: no line is missing and none is there twice.

@@ -20,7 +20,7 @@ from flame.federation.steps import answer
 from flame.federation.update import Update, decode, encode
 from flame.site.approval import Standing, offer, read_offer, standing
 from flame.site.budget import charge
-from flame.site.entries import Carried, Received, Sent, SentArray, digest
+from flame.site.entries import LONGEST_REASON, Carried, Denied, Received, Sent, SentArray, digest
 from flame.site.history import recorded
 from flame.site.identity import read_identity
 from flame.site.ledger import Head, Ledger, open_ledger
@@ -36,6 +36,7 @@ __all__ = [
     "admit",
     "as_proposal",
     "gated_answer",
+    "note_refusal",
     "record_sent",
     "site_ledger",
     "trained",
@@ -56,7 +57,8 @@ class House:
 class Admission:
     """Leave to train a round: the round as it was asked, by which rules, on which store of samples, with which noise.
 
-    What the noise costs is in the ledger by now; `noise_seed` is None for a job without.
+    What the noise costs is in the ledger by now; `noise_seed` is None for a job without. `contents` says which samples
+    the store held.
     """
 
     state: State
@@ -64,6 +66,7 @@ class Admission:
     policy: Policy
     store: Path
     noise_seed: bytes | None = field(default=None, repr=False)
+    contents: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,13 @@ def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
     Returns: the update; or why there is none, as `admit` and `trained`.
     Raises: as `admit`.
     """
+    found = _answered(state, house, now)
+    if isinstance(found, Refused):
+        note_refusal(state, house, found)
+    return found
+
+
+def _answered(state: State, house: House, now: datetime) -> Answer | Refused:
     if state.job.privacy.secure_aggregation:
         return Refused("the job's updates leave under masks, and it was asked for one without")
     admission = admit(state, house, now)
@@ -102,6 +112,13 @@ def gated_answer(state: State, house: House, now: datetime) -> Answer | Refused:
         return update
     content = encode(update)
     return Answer(content, record_sent(admission, update, content))
+
+
+def note_refusal(state: State, house: House, refused: Refused) -> None:
+    """Put the reason that is about to leave into the ledger."""
+    with site_ledger(house) as ledger:
+        job = job_hash(state.job)
+        ledger.append(Denied(job=job, round=state.round, peer=house.peer, reason=refused.reason[:LONGEST_REASON]))
 
 
 def admit(state: State, house: House, now: datetime) -> Admission | Refused:
@@ -119,12 +136,12 @@ def admit(state: State, house: House, now: datetime) -> Admission | Refused:
     found = _standing(state, number, house)
     if not found.is_approved:
         return Refused(f"the job {number[:8]} is {found.state} at {house.site}, not approved")
-    odd = _not_as_approved(state, number, digest(model), house)
-    if odd is not None:
-        return Refused(odd)
     policy = site_policy(house.work)
     store, patients = _samples(state.job, house)
-    with site_ledger(house) as ledger:  # open from the account to the charge: two rounds must not spend the same
+    with site_ledger(house) as ledger:  # open from the looks to the entries: another process may be asked the same
+        odd = _not_as_approved(state, number, digest(model), house)
+        if odd is not None:
+            return Refused(odd)
         noise = round_noise(state.job, state.round, digest(model), store, house.work)
         reasons = refusals(policy, _request(state.job, patients, noise, house, policy), now)
         if reasons:
@@ -134,7 +151,7 @@ def admit(state: State, house: House, now: datetime) -> Admission | Refused:
                 return _too_few(policy)
             charge(house.work, ledger, noise.spent)
         ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
-    return Admission(state, house, policy, store, None if noise is None else noise.seed)
+    return Admission(state, house, policy, store, None if noise is None else noise.seed, _contents(store))
 
 
 def trained(admission: Admission) -> Update | Refused:
@@ -145,6 +162,8 @@ def trained(admission: Admission) -> Update | Refused:
     state, house, policy = admission.state, admission.house, admission.policy
     training = SiteTraining(state.job, house.site, (admission.store,), admission.noise_seed)
     update = decode(answer(training, house.site, state))
+    if _contents(admission.store) != admission.contents:
+        return Refused("the site's patients changed while the round was trained")
     if update.samples < policy.min_patients:
         return _too_few(policy)
     try:
@@ -178,6 +197,11 @@ def _request(job: Job, patients: int, noise: RoundNoise | None, house: House, po
     )
 
 
+def _contents(store: Path) -> str:
+    """Hash of a store's index, which names the patients and the state of their files."""
+    return digest((store / "index.json").read_bytes())
+
+
 def _too_few(policy: Policy) -> Refused:
     return Refused(f"fewer than {policy.min_patients} patients here have what the job learns from")
 
@@ -195,7 +219,7 @@ def _not_as_approved(state: State, number: str, model: str, house: House) -> str
     if not 0 <= state.round < state.job.rounds:
         return f"there is no round {state.round} in a job of {state.job.rounds}"
     if as_proposal(state, house.peer) != read_offer(house.work, number):
-        return "the model has other arrays than the one that was offered"
+        return "the model's arrays, or the sites that take part, are not those that were offered"
     for event in recorded(house.work):
         if not isinstance(event, Received) or event.kind != "model":
             continue
@@ -215,7 +239,10 @@ def _standing(state: State, number: str, house: House) -> Standing:
 def as_proposal(state: State, peer: str) -> Proposal:
     """A job as a site's people are shown it."""
     arrays = tuple(OfferedArray(name=name, shape=array.shape) for name, array in state.arrays.items())
-    return Proposal(job=job_hash(state.job), task=state.job.task, peer=peer, text=job_text(state.job), arrays=arrays)
+    job = state.job
+    return Proposal(
+        job=job_hash(job), task=job.task, peer=peer, text=job_text(job), arrays=arrays, sites=tuple(sorted(state.sites))
+    )
 
 
 def _samples(job: Job, house: House) -> tuple[Path, int]:
@@ -245,6 +272,6 @@ def _sent(admission: Admission, update: Update, content: bytes, kind: Carried) -
         bytes=len(content),
         samples=update.samples,
         arrays=parts,
-        scalars=dict(update.scalars),
+        scalars={} if kind == "masked update" else dict(update.scalars),  # none of them is in a masked update
         noise=deviation(admission.state.job, update.samples),
     )

@@ -94,7 +94,7 @@ class Limits(Settings):
         quorum: number of valid updates without which a round is not closed.
         max_update_norm: largest Euclidean norm of a site's difference over all arrays together.
         grace_s: how long a round waits for the others once the quorum is there [s]; sites on one machine all answer.
-        deadline_s: how long a round waits at all [s].
+        deadline_s: how long a round waits at all [s]; under masks, each of its two long stages.
     """
 
     quorum: int = Field(default=1, ge=1)

@@ -30,7 +30,7 @@ class SiteTraining:
         job: what is trained.
         name: of the participant; its order of samples follows from the job's seed and this name.
         stores: folders of sample stores; one for a site, several for pooled training.
-        noise_seed: secret bytes of the site for this model, round and set of patients, see `site.budget.noise_seed`.
+        noise_seed: secret bytes of the site for this model, round and set of patients, see `site.noise.noise_seed`.
             Without it the noise of a job that asks for noise follows from the job's seed, as sites that are simulated
             on one machine need it: the model is as accurate as with true noise, but who knows the job can take the
             noise away. It protects nobody.

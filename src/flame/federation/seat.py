@@ -4,7 +4,8 @@ All secrets of a round stay in memory: a site whose process ends has dropped out
 in the ledger: whose sum the site has helped to unmask.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,13 +13,24 @@ from pydantic import with_config
 
 from flame.errors import PolicyError, UpdateRejected
 from flame.federation.credentials import Credential, Passport, check_credential, make_credential
-from flame.federation.gate import Admission, Answer, House, Refused, admit, record_sent, site_ledger, trained
+from flame.federation.gate import (
+    Admission,
+    Answer,
+    House,
+    Refused,
+    admit,
+    note_refusal,
+    record_sent,
+    site_ledger,
+    trained,
+)
 from flame.federation.job import job_hash
 from flame.federation.letters import Letter, Member, Sharing, open_shares, share_secrets
 from flame.federation.masks import encode_masked
 from flame.federation.messages import WIRE, decode_message, encode_message
 from flame.federation.privacy import UnmaskRequest, answer_request, mask_update, secure_terms
 from flame.federation.roster import OwnKeys, PublicKeys, make_keys, make_roster
+from flame.federation.rounds import State
 from flame.federation.stages import KEYS, SHARES, UNMASK, UPDATE, Stage, read_question
 from flame.federation.update import encode
 from flame.site.entries import Received, Sent, Unmasked, digest
@@ -26,6 +38,11 @@ from flame.site.history import recorded
 from flame.site.identity import read_identity
 
 __all__ = ["CertifiedKeys", "Directory", "Letters", "Seat"]
+
+_log = logging.getLogger(__name__)
+
+_KEPT_BACK = "its update is not within the job's bounds or its own rules; the site's own log says more"
+"""Nothing of an update under masks is told, nor of why it is kept back: a norm, a number of samples."""
 
 
 @with_config(WIRE)
@@ -73,10 +90,11 @@ class Seat:
     Args:
         house: the site.
         passport: of its start-up kit.
+        study: names of the study's sites, by its start-up kit.
     """
 
-    def __init__(self, house: House, passport: Passport) -> None:
-        self._house, self._passport = house, passport
+    def __init__(self, house: House, passport: Passport, study: Collection[str]) -> None:
+        self._house, self._passport, self._study = house, passport, frozenset(study)
         self._round: _Round | None = None
 
     def answer(self, stage: Stage, content: bytes, now: datetime) -> Answer | Refused:
@@ -91,11 +109,24 @@ class Seat:
         Raises: as `gate.admit`.
         """
         found, self._round = self._round, None
+        if stage == KEYS:
+            state = read_question(content)
+            return self._told(state, self._keys(state, now))
+        if found is None:
+            return self._lost()
+        return self._told(found.admission.state, self._further(found, stage, content, now))
+
+    def _told(self, state: State, answer: Answer | Refused) -> Answer | Refused:
+        """The answer, after the ledger has the reason if it is none."""
+        if isinstance(answer, Refused):
+            note_refusal(state, self._house, answer)
+        return answer
+
+    def _further(self, found: _Round, stage: Stage, content: bytes, now: datetime) -> Answer | Refused:
+        """The stages after the keys."""
+        if not isinstance(found.secrets, _SECRETS[stage]):
+            return self._lost()
         try:
-            if stage == KEYS:
-                return self._keys(content, now)
-            if found is None or not isinstance(found.secrets, _SECRETS[stage]):
-                return Refused(f"{self._house.site} has no secrets of this round: its process was started anew")
             self._note_received(found, stage, content)
             match found.secrets:
                 case OwnKeys() as own:
@@ -107,10 +138,15 @@ class Seat:
         except UpdateRejected as error:
             return Refused(error.message)
 
-    def _keys(self, content: bytes, now: datetime) -> Answer | Refused:
-        state = read_question(content)
+    def _lost(self) -> Refused:
+        return Refused(f"{self._house.site} has no secrets of this round: its process was started anew")
+
+    def _keys(self, state: State, now: datetime) -> Answer | Refused:
         if not state.job.privacy.secure_aggregation:
             return Refused("the job asks for no secure aggregation, and was asked as if it did")
+        strangers = sorted(set(state.sites) - self._study)
+        if strangers or self._house.site not in state.sites:
+            return Refused(f"the sum would be of {', '.join(state.sites)}, not of sites of this study with this one")
         admission = admit(state, self._house, now)
         if isinstance(admission, Refused):
             return admission
@@ -133,11 +169,16 @@ class Seat:
         member = open_shares(sharing, decode_message(Letters, content).letters, survivors)
         update = trained(found.admission)
         if isinstance(update, Refused):
-            return update
+            _log.warning("round %d: %s", found.admission.state.round, update.reason)
+            return Refused(_KEPT_BACK)
         plain = digest(encode(update))
         if earlier is not None and earlier.update != plain:
             return Refused("the round was unmasked before with another update of this site; its data have changed")
-        member, masked = mask_update(member, update)
+        try:
+            member, masked = mask_update(member, update)
+        except UpdateRejected as error:
+            _log.warning("round %d: %s", found.admission.state.round, error.message)
+            return Refused(_KEPT_BACK)
         self._round = _Round(found.admission, member, plain)
         sent = encode_masked(masked)
         return Answer(sent, record_sent(found.admission, update, sent, UPDATE.answer))
@@ -148,10 +189,13 @@ class Seat:
             member, answer = answer_request(member, decode_message(UnmaskRequest, content))
         except PolicyError as error:
             return Refused(error.message)
-        if self._earlier(found) is None:
-            with site_ledger(self._house) as ledger:
-                survivors = {"survivors": answer.survivors, "update": found.update}
-                ledger.append(Unmasked.model_validate({**found.about, **survivors}))
+        with site_ledger(self._house) as ledger:  # another process of this site may be in the same round
+            earlier = self._earlier(found)
+            if earlier is not None and (earlier.survivors, earlier.update) != (answer.survivors, found.update):
+                return Refused("another sum of this round was unmasked before")
+            if earlier is None:
+                about = {"survivors": answer.survivors, "update": found.update}
+                ledger.append(Unmasked.model_validate({**found.about, **about}))
         return self._sent(replace(found, secrets=member), UNMASK, encode_message(answer))
 
     def _earlier(self, found: _Round) -> Unmasked | None:

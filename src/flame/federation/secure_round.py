@@ -56,6 +56,7 @@ def secure_round(
 
     Raises: EngineError: if too few sites answer, or the sum can't be unmasked. A new start goes on in this round.
     """
+    files.discard_refusals(folder, state.round)  # of an earlier attempt
     gathering = _Gathering(state, folder, authority, ask)
     with explained(folder, state):
         mean = gathering.mean()
@@ -148,7 +149,12 @@ class _Gathering:
                 raise rejected(site, "did not write to every other site once")
             letters[site] = box
 
-        self._ask(SHARES, dict.fromkeys(roster.keys, encode_message(directory)), keep, self._quick(len(roster.keys)))
+        self._ask(
+            SHARES,
+            dict.fromkeys(roster.keys, encode_message(directory)),
+            keep,
+            self._quick(terms.threshold, for_all=True),
+        )
         return letters
 
     def _masked(self, roster: Roster, inboxes: Mapping[str, tuple[Letter, ...]], quorum: int) -> set[str]:
@@ -182,9 +188,10 @@ class _Gathering:
     def _limits(self, quorum: int) -> Limits:
         return self.state.job.limits.model_copy(update={"quorum": quorum})
 
-    def _quick(self, quorum: int) -> Limits:
-        """For what takes a site no time: no grace, and a short wait."""
-        return Limits(quorum=quorum, grace_s=0, deadline_s=max(self.state.job.limits.grace_s, _LETTERS_S))
+    def _quick(self, quorum: int, for_all: bool = False) -> Limits:
+        """For what takes a site no time: a short wait, which ends with the quorum, or when all have answered."""
+        wait_s = max(self.state.job.limits.grace_s, _LETTERS_S)
+        return Limits(quorum=quorum, grace_s=wait_s if for_all else 0, deadline_s=wait_s)
 
     def _ask(
         self, stage: Stage, messages: Mapping[str, bytes], keep: Callable[[str, bytes], None], limits: Limits
@@ -211,5 +218,6 @@ def _same(sender: str, named: str) -> None:
 def _not_again(number: int, missing: Collection[str]) -> EngineError:
     return EngineError(
         f"Round {number} was about to be unmasked for sites of which {', '.join(sorted(missing))} did not come back",
-        "Hand the job in again when they are there: a sum over other sites would show a single update.",
+        "Hand the job in again when they are there; if one never comes back, begin a job anew: a sum over other sites "
+        "would show a single update.",
     )

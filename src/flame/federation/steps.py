@@ -70,6 +70,7 @@ def begin(folder: Path, first: State) -> State:
         files.save_state(folder, first)
         state = first
     files.clean(folder, state.round)
+    files.discard_refusals(folder, state.round)  # what kept a site out may be mended by now
     return state
 
 

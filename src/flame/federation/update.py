@@ -70,7 +70,7 @@ class _Header(Settings):
     site: str = Field(pattern=SITE_NAME)
     round: int = Field(ge=0)
     samples: int
-    scalars: dict[str, float]
+    scalars: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], float]
 
 
 def difference(

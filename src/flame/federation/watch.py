@@ -1,6 +1,7 @@
 """What a running round waits for, kept where people look, and in words what to do about what is stuck."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ PATIENCE_S = 30.0
 LONGER_THAN_USUAL = 2.0
 """A site that takes this many times as long as the longest round before is worth a word."""
 
-_FILE = "watch.json"
+_FILE, _STALE = "watch.json", timedelta(minutes=1)
 
 
 class Awaited(Settings):
@@ -34,6 +35,7 @@ class Watch(Settings):
     """The running stage of a round.
 
     Args:
+        at: when this was written, UTC.
         round: number of the round, from 0.
         stage: what the sites were asked, see `stages`.
         seconds: how long the stage has been open.
@@ -42,6 +44,7 @@ class Watch(Settings):
         advice: what is stuck and what to do; empty while all goes well.
     """
 
+    at: datetime
     round: int = Field(ge=0)
     stage: str
     seconds: float = Field(ge=0)
@@ -92,8 +95,8 @@ def forget_watch(folder: Path) -> None:
     (folder / _FILE).unlink(missing_ok=True)
 
 
-def read_watch(folder: Path) -> Watch | None:
-    """The stage that was running when the coordinator last looked, None if there is none.
+def read_watch(folder: Path, now: datetime) -> Watch | None:
+    """The stage that is running, None if there is none, or if nobody has looked for a minute, as after a kill.
 
     Raises: DataError: if the file is damaged.
     """
@@ -101,6 +104,7 @@ def read_watch(folder: Path) -> Watch | None:
     if not path.exists():
         return None
     try:
-        return Watch.model_validate_json(path.read_bytes())
+        watch = Watch.model_validate_json(path.read_bytes())
     except ValueError as error:
         raise DataError(f"{path} is damaged", "Delete it; a running job writes it again.") from error
+    return watch if now - watch.at <= _STALE else None

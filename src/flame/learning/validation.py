@@ -16,16 +16,22 @@ from flame.models.weights import set_arrays
 from flame.records.patient import REGIONS
 from flame.seeds import derive
 
-__all__ = ["held_back", "score"]
+__all__ = ["FEWEST", "held_back", "score"]
+
+
+FEWEST = 5
+"""Patients of whom a score may speak: that of one patient would tell the outcome."""
 
 
 def held_back(stores: Sequence[SampleStore], task: Task, share: float, seed: int) -> tuple[Row, ...]:
-    """A share of the patients that a task can learn from: at least one where there are two or more, and never all.
+    """A share of the patients that a task can learn from, at least `FEWEST`; none where fewer would be left to train on.
 
     Who is held back follows from the seed and the patient's own id, so that a patient who joins or leaves moves few.
     """
     rows = usable_rows(stores, task)
-    number = min(max(1, round(share * len(rows))), len(rows) - 1)
+    number = max(FEWEST, round(share * len(rows)))
+    if len(rows) - number < FEWEST:
+        return ()
     drawn = sorted(rows, key=lambda row: derive(seed, "held back", stores[row[0]].patients[row[1]]))
     return tuple(drawn[:number])
 

@@ -15,9 +15,11 @@ from pydantic import Field, StringConstraints
 from flame.settings import Settings
 
 __all__ = [
+    "LONGEST_REASON",
     "Approved",
     "Carried",
     "Declined",
+    "Denied",
     "Entry",
     "Event",
     "Offered",
@@ -36,6 +38,7 @@ __all__ = [
 
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+LONGEST_REASON = 500
 Carried = Literal["model", "update", "keys", "shares", "masked update", "unmasking"]
 """What a message is; those from "keys" on are the steps of a secure round."""
 
@@ -124,6 +127,16 @@ class Received(Settings):
     peer_head: Hash | None = None
 
 
+class Denied(Settings):
+    """A question was not answered, and the peer is told why."""
+
+    event: Literal["denied"] = "denied"
+    job: Hash
+    round: int = Field(ge=0)
+    peer: Name
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_REASON)]
+
+
 class Spent(Settings):
     """A round is about to be trained with noise, and costs its patients this much of their privacy (`budget`).
 
@@ -185,6 +198,7 @@ Event = (
     | Offered
     | Approved
     | Declined
+    | Denied
     | Withdrawn
     | PatientWithdrawn
     | Received

@@ -90,6 +90,7 @@ def describe(
     opening = (
         sentence("asked", language, peer=visible(proposal.peer)),
         sentence("hash", language, job=proposal.job),
+        *_sites(proposal, language),
     )
     return Page(language, sentence("title", language, job=proposal.job[:8]), opening, sections)
 
@@ -147,6 +148,14 @@ def _learns(proposal: Proposal, language: Language) -> Iterator[str]:
     yield sentence("model", language, model=_value(proposal.model))
 
 
+def _sites(proposal: Proposal, language: Language) -> Iterator[str]:
+    if proposal.sites:
+        names = ", ".join(map(visible, proposal.sites))
+        yield sentence("sites", language, sites=names)
+        if proposal.masked:
+            yield sentence("sites.summed", language, summed=str(proposal.summed))
+
+
 def _rounds(proposal: Proposal, language: Language) -> Iterator[str]:
     key = "rounds.one" if proposal.rounds == 1 else "rounds.many"
     yield sentence(key, language, rounds=str(proposal.rounds))
@@ -201,13 +210,12 @@ def _privacy(proposal: Proposal, policy: Policy, spent: Sequence[Cost], language
     except ValidationError:
         yield sentence("privacy.unknown", language)
         return
-    patients = policy.min_patients
-    round = Cost(noise, training.sample_rate(patients), training.steps(patients))
+    round = _dearest(noise, training, policy)
     run = replace(round, steps=round.steps * proposal.rounds)
     yield sentence(
         "privacy.cost",
         language,
-        patients=str(patients),
+        patients=str(policy.min_patients),
         cost=f"{epsilon([run], delta):.3g}",
         before=f"{epsilon(spent, delta):.3g}",
         total=f"{epsilon([*spent, run], delta):.3g}",
@@ -218,6 +226,17 @@ def _privacy(proposal: Proposal, policy: Policy, spent: Sequence[Cost], language
     enough = rounds_within(spent, round, proposal.rounds, limit, delta)
     key = "privacy.enough" if enough == proposal.rounds else "privacy.short"
     yield sentence(key, language, limit=f"{limit:g}", enough=str(enough), rounds=str(proposal.rounds))
+
+
+def _dearest(noise: float, training: TrainingSettings, policy: Policy) -> Cost:
+    """What a round costs at most, with as many patients as the policy allows, or more.
+
+    More patients make each one rarer in a step, but a patient more than whole batches makes a step more.
+    """
+    least = policy.min_patients
+    numbers = (least, training.batch_size * -(-least // training.batch_size) + 1)
+    costs = [Cost(noise, training.sample_rate(patients), training.steps(patients)) for patients in numbers]
+    return max(costs, key=lambda cost: epsilon([cost], policy.delta))
 
 
 def _policy(proposal: Proposal, policy: Policy, now: datetime, language: Language) -> Iterator[str]:

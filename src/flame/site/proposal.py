@@ -50,6 +50,7 @@ class Proposal(Settings):
         peer: who offers it.
         text: content of its `job.toml`, at most 100,000 characters.
         arrays: what an update would hold.
+        sites: names of all that take part, in name order; none in an offer that does not say.
 
     Raises: ValueError: if the text is not TOML, names another task, or lacks a model or a number of rounds.
     """
@@ -59,6 +60,7 @@ class Proposal(Settings):
     peer: Name
     text: Annotated[str, StringConstraints(max_length=100_000)]
     arrays: Annotated[tuple[OfferedArray, ...], Field(max_length=10_000)]
+    sites: Annotated[tuple[Name, ...], Field(max_length=1000)] = ()
 
     @model_validator(mode="after")
     def _readable(self) -> "Proposal":
@@ -93,6 +95,13 @@ class Proposal(Settings):
     def masked(self) -> bool:
         """Whether updates leave under masks; only the word `true` says so."""
         return self._privacy.get("secure_aggregation") is True
+
+    @property
+    def summed(self) -> int:
+        """Fewest sites whose updates a sum under masks holds: the quorum, or just above half if that is more."""
+        limits = self.settings.get("limits")
+        quorum = limits.get("quorum") if isinstance(limits, dict) else 1
+        return max(quorum if isinstance(quorum, int) else 1, len(self.sites) // 2 + 1)
 
     @property
     def noise_multiplier(self) -> float:

@@ -18,6 +18,8 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
             "en": "This job comes from {peer}. Nothing is done for it until a person of this hospital approves it."
         },
         "hash": {"en": "The job's full number, which is different if any of its settings is: {job}"},
+        "sites": {"en": "Those that take part: {sites}. If others did, it would have to be approved again."},
+        "sites.summed": {"en": "The coordinator learns no sum of fewer than {summed} of them."},
         "learns": {"en": "What it learns"},
         "task.response": {
             "en": "It learns to tell, early after radiotherapy, which patients with glioblastoma will respond to it."
@@ -49,8 +51,8 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
         "leaves": {"en": "What leaves this hospital"},
         "leaves.sum": {
             "en": "In each round: {numbers} numbers, {size}; over the whole job {total}. The lists that they come in "
-            "are below. With them go the number of training samples and figures on how the training went, such as "
-            "its error."
+            "are below. With them go the number of training samples and figures on how the training went: its error, "
+            "and, if the job holds patients back (settings, held_back), how well the model does on them."
         },
         "leaves.sum_noise": {
             "en": "In each round: {numbers} numbers, {size}; over the whole job {total}. The lists that they come in "
@@ -98,9 +100,8 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
             "before you decide."
         },
         "privacy.cost": {
-            "en": "If {patients} patients take part, the fewest that this hospital's policy allows, all rounds of this "
-            "job cost epsilon {cost}. Spent here before: {before}. Both together: {total}. With more patients it is "
-            "less."
+            "en": "If {patients} patients or more take part, the fewest that this hospital's policy allows, all rounds "
+            "of this job cost epsilon {cost} at most. Spent here before: {before}. Both together: {total}."
         },
         "privacy.no_limit": {"en": "This hospital's policy sets no limit to epsilon."},
         "privacy.enough": {

@@ -42,6 +42,7 @@ def test_a_study_is_read(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ('"site-2"', '"site-1"', "'site-1' is there twice"),
+        ('"site-2"', '"coordinator"', "'coordinator' can't be the name of a site"),
         ("coordinator_admin", "researcher", "nobody has the role coordinator_admin"),
         ("coordinator_admin", "king", "role"),
         ('"site-2"', '"site 2"', "sites.1.name"),

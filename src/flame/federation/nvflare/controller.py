@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from flame.federation.nvflare.exchange import Exchange
 from flame.federation.nvflare.messages import STOP
 from flame.federation.nvflare.passport import AUTHORITY
 from flame.federation.nvflare.record import LEDGER, Record
-from flame.federation.nvflare.runs import note_failure, run_folder
+from flame.federation.nvflare.runs import note_failure, note_halt, run_folder
 from flame.federation.rounds import State, first_state
 from flame.federation.secure_round import secure_round
 from flame.federation.stages import TRAIN, Ask, question
 from flame.federation.steps import begin, close, has_answered, is_done, keep, keep_model
+from flame.federation.watch import forget_watch
 
 __all__ = ["RoundController"]
 
@@ -61,12 +63,15 @@ class RoundController(Controller):
     def control_flow(self, abort_signal: Signal, fl_ctx: Any) -> None:
         """Run the rounds that are left."""
         note_failure(self._folder, None)
+        note_halt(self._folder, False)
+        forget_watch(self._folder)  # of a coordinator that was killed
         ask = Exchange(self, fl_ctx, abort_signal, Record(self._kit / LEDGER), self._folder)
         try:
             self._run(ask)
         except FlameError as error:
             _log.error("%s. %s", error.message, error.hint)
-            note_failure(self._folder, error.message)
+            with suppress(FlameError, OSError):  # a full disk must not hide what is wrong
+                note_failure(self._folder, error.message)
             self.system_panic(f"{error.message}. {error.hint}", fl_ctx)
 
     def _run(self, ask: Ask) -> None:
@@ -94,6 +99,7 @@ class RoundController(Controller):
 
     def _stop(self, topic: str, data: Any, fl_ctx: Any) -> dict[str, bool]:  # noqa: ARG002
         self._stopping = True
+        note_halt(self._folder, True)
         return {"stopping": True}
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,7 @@ class Exchange:
                 _log.warning("round %d: %s", now.state.round, line)
         self._told = told
         watch = Watch(
+            at=datetime.now(UTC),
             round=now.state.round,
             stage=now.stage.name,
             seconds=round(moment - now.started, 1),
@@ -148,7 +150,7 @@ class Exchange:
             try:
                 reason = self._kept(now, site, client_task.result)
             except Exception as error:  # noqa: BLE001  the engine's border: one site's answer must not end the job
-                _log.exception("the answer of %s could not be kept", site)
+                _log.exception("the answer of %s could not be kept. %s", site, getattr(error, "hint", ""))
                 reason = f"it could not be kept: {type(error).__name__}"
                 with suppress(FlameError, OSError):  # a full disk: the site counts as silent
                     files.save_refusal(self._folder, now.state.round, site, reason)

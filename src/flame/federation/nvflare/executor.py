@@ -51,9 +51,10 @@ class SiteExecutor(Executor):
 
     def _answer(self, stage: Stage, content: bytes, kit: Path) -> Answer | Refused:
         folders = read_folders(kit)
-        house, now = House(read_kit(kit).name, folders.data, folders.work), datetime.now()
+        found, now = read_kit(kit), datetime.now()
+        house = House(found.name, folders.data, folders.work)
         if stage == TRAIN:
             return gated_answer(read_question(content), house, now)
         if self._seat is None:
-            self._seat = Seat(house, read_passport(kit))
+            self._seat = Seat(house, read_passport(kit), [site.name for site in found.study.sites])
         return self._seat.answer(stage, content, now)

@@ -6,17 +6,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nvflare.fuel.flare_api.api_spec import NoConnection
+from nvflare.fuel.flare_api.api_spec import AuthorizationError, InternalError, NoConnection, NoReply, SessionClosed
 from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from flame.errors import ConfigError, EngineError
 from flame.federation.job import Job, job_hash
+from flame.federation.local import initial_arrays
 from flame.federation.nvflare.messages import STOP
 from flame.federation.nvflare.study import read_kit
+from flame.federation.privacy import secure_terms
+from flame.federation.rounds import first_state
 from flame.federation.stages import STAGES
 from flame.files import write_json
 
-__all__ = ["ask_status", "connected", "is_active", "pause", "stop", "submit", "write_engine_job"]
+__all__ = [
+    "ask_status",
+    "connected",
+    "is_active",
+    "pause",
+    "stop",
+    "submit",
+    "write_engine_job",
+]
 
 _CONTROLLER = "flame.federation.nvflare.controller.RoundController"
 _EXECUTOR = "flame.federation.nvflare.executor.SiteExecutor"
@@ -28,13 +39,27 @@ def write_engine_job(job: Job, sites: Sequence[str], out: Path) -> Path:
     Returns: the folder, below `out`.
     """
     folder = out / job_hash(job)[:16]
-    lists: dict[str, list[Any]] = {"components": [], "task_data_filters": [], "task_result_filters": []}
-    controller = {"id": "rounds", "path": _CONTROLLER, "args": {"job": job.model_dump_json(), "sites": list(sites)}}
+    lists: dict[str, list[Any]] = {
+        "components": [],
+        "task_data_filters": [],
+        "task_result_filters": [],
+    }
+    controller = {
+        "id": "rounds",
+        "path": _CONTROLLER,
+        "args": {"job": job.model_dump_json(), "sites": list(sites)},
+    }
     # Sites that drop out are missed soon, and their certificates let them come back.
     patience = {"dead_client_grace_period": 10.0, "dead_client_check_lead_time": 5.0}
     write_json(
         folder / "app" / "config" / "config_fed_server.json",
-        {"format_version": 2, **patience, "workflows": [controller], **lists},
+        {
+            "format_version": 2,
+            "server": {"task_request_interval": 0.25},
+            **patience,
+            "workflows": [controller],
+            **lists,
+        },
     )
     write_json(
         folder / "app" / "config" / "config_fed_client.json",
@@ -60,15 +85,20 @@ def connected(kit: Path, timeout_s: float = 20.0) -> Iterator[Any]:
     found = read_kit(kit)
     if found.kind != "person":
         raise ConfigError(f"{kit} is the kit of a {found.kind}", "Name the kit of a person.")
+    where = f"{found.study.address}:{found.study.port}"
     try:
         connection = new_secure_session(found.name, str(kit), timeout=timeout_s)
     except NoConnection as error:
-        where = f"{found.study.address}:{found.study.port}"
         raise EngineError(
-            f"The coordinator at {where} does not answer", "Start it, or look at name, port and firewall."
+            f"The coordinator at {where} does not answer",
+            "Start it, or look at name, port and firewall.",
         ) from error
     try:
         yield connection
+    except (NoConnection, SessionClosed, InternalError, NoReply) as error:
+        raise EngineError(f"The coordinator at {where} went away", "Try again when it is back.") from error
+    except AuthorizationError as error:
+        raise ConfigError(f"{found.name} may not do this in the study", "Ask a person with another role.") from error
     finally:
         connection.close()
 
@@ -77,12 +107,18 @@ def submit(kit: Path, job: Job, sites: Sequence[str]) -> str:
     """Hand a job in.
 
     Returns: the engine's id of the job.
-    Raises: ConfigError: if a site is not in the study; EngineError: if the coordinator can't be reached.
+    Raises: ConfigError: if a site is not in the study, or masks are not possible with these sites and bounds;
+        EngineError: if the coordinator can't be reached.
     """
     known = {site.name for site in read_kit(kit).study.sites}
     unknown = sorted(set(sites) - known)
     if unknown:
-        raise ConfigError(f"There is no site {unknown[0]!r} in the study", f"Choose from {', '.join(sorted(known))}.")
+        raise ConfigError(
+            f"There is no site {unknown[0]!r} in the study",
+            f"Choose from {', '.join(sorted(known))}.",
+        )
+    if job.privacy.secure_aggregation:
+        secure_terms(first_state(job, sites, initial_arrays(job)))
     with connected(kit) as connection, tempfile.TemporaryDirectory() as folder:
         return str(connection.submit_job(str(write_engine_job(job, sites, Path(folder)))))
 
@@ -97,12 +133,15 @@ def pause(kit: Path, job: Job) -> None:
 
 
 def stop(kit: Path, job: Job) -> None:
-    """End a running job at once; its present round is done again when it is handed in again.
+    """End a running job at once; its present round is done again when it is handed in again, which nobody but a person
+    then does.
 
     Raises: ConfigError: if it is not running; EngineError: if the coordinator can't be reached.
     """
     with connected(kit) as connection:
-        connection.abort_job(_running(connection, job))
+        number = _running(connection, job)
+        connection.do_app_command(number, STOP, {})  # leaves a word for the supervisor
+        connection.abort_job(number)
 
 
 def is_active(kit: Path, job: Job) -> bool:

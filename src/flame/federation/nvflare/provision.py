@@ -32,10 +32,19 @@ _STREAMING = {
     "streaming_window_size": 2097152,
     "streaming_chunk_size": 262144,
     "streaming_ack_interval": 524288,
-    "streaming_retry_wait": 60,
+    "streaming_reliable": True,
+    "streaming_retry_wait": 10,
     "streaming_retry_timeout": 600,
+    "streaming_read_timeout": 20,
 }
-"""For lines of 20 Mbit/s; the engine's own values are for 25 Gbit/s, and a model of 80 MB never arrives with them."""
+"""For lines of 20 Mbit/s; the engine's own values are for 25 Gbit/s, and a model of 80 MB never arrives with them.
+
+Lines are cut as well: what was lost on its way to the coordinator is sent again after the retry's wait, and what stops
+coming is given up after the read's, and asked for again.
+"""
+
+_PATIENCE_S = 20.0
+"""How long a site waits for a message of which nothing more comes, before it asks again [s]."""
 
 _HEARTBEAT_S = 120
 
@@ -153,6 +162,7 @@ def _hardened(resources: dict[str, Any], kit: Kit) -> dict[str, Any]:
     }
     if kit.kind == "site":
         next(one for one in components if one["id"] == "process_launcher")["path"] = _LAUNCHER
+        changed["client"] = {**resources["client"], "communication_timeout": _PATIENCE_S}
     else:
         changed["servers"] = [
             {**resources["servers"][0], "heart_beat_timeout": _HEARTBEAT_S},

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flame.federation.folder import history
@@ -9,9 +10,9 @@ from flame.federation.job import Job, job_hash, read_job
 from flame.federation.watch import Watch, read_watch
 from flame.files import read_json, write_json
 
-__all__ = ["Run", "note_failure", "read_failure", "read_runs", "run_folder"]
+__all__ = ["Run", "is_halted", "note_failure", "note_halt", "read_failure", "read_runs", "run_folder"]
 
-_FAILURE = "failure.json"
+_FAILURE, _HALT = "failure.json", "halt.json"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,19 @@ def read_failure(folder: Path) -> str | None:
     return str(read_json(path)["message"]) if path.exists() else None
 
 
+def note_halt(folder: Path, halted: bool) -> None:
+    """Keep in a run's folder that a person paused or stopped the job; the next hand-in takes it away."""
+    if halted:
+        write_json(folder / _HALT, {"halted": True})
+    else:
+        (folder / _HALT).unlink(missing_ok=True)
+
+
+def is_halted(folder: Path) -> bool:
+    """Whether a person paused or stopped the job of a run folder."""
+    return (folder / _HALT).exists()
+
+
 def read_runs(kit: Path) -> list[Run]:
     """All jobs of a coordinator's kit, by hash.
 
@@ -65,7 +79,7 @@ def read_runs(kit: Path) -> list[Run]:
         last = reports[-1] if reports else None
         sites, refused = (tuple(last.samples), dict(last.refused)) if last else ((), {})
         scalars = last.scalars if last else {}
-        job, watch = read_job(path), read_watch(path.parent)
+        job, watch = read_job(path), read_watch(path.parent, datetime.now(UTC))
         failure = read_failure(path.parent)
         found.append(Run(job, len(reports), sites, refused, failure, scalars, watch))
     return found

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from flame.errors import ConfigError
+from flame.federation.credentials import NOT_SITES
 from flame.federation.update import SITE_NAME
 from flame.files import write_text
 from flame.records.dataset import read_site
@@ -74,6 +75,9 @@ class Study(Settings):
     @model_validator(mode="after")
     def _once(self) -> "Study":
         names = [site.name for site in self.sites] + [person.email for person in self.people]
+        wrong = sorted({site.name for site in self.sites} & set(NOT_SITES))
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} can't be the name of a site")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{twice[0]!r} is there twice")

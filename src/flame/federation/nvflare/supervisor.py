@@ -13,7 +13,7 @@ from pathlib import Path
 from flame.errors import EngineError
 from flame.federation.folder import history
 from flame.federation.job import Job
-from flame.federation.nvflare.runs import read_failure, run_folder
+from flame.federation.nvflare.runs import is_halted, read_failure, run_folder
 
 __all__ = ["Engine", "supervise"]
 
@@ -23,7 +23,7 @@ LOOK_S = 5.0
 """How often the supervisor looks [s]."""
 
 PAUSES_S = (5.0, 30.0, 120.0)
-"""How long it waits before it hands a job in again, the first, second and later times without a closed round [s]."""
+"""How long it waits before it hands a job in again, after an end with a closed round, the first and later in vain [s]."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Engine:
     """What the supervisor asks of the engine, as some person.
 
     Args:
-        submit: hands the job in.
+        submit: hands the job in, and gives back its number.
         is_active: whether the job runs or is about to; raises EngineError while the coordinator can't be reached.
     """
 
@@ -49,36 +49,43 @@ def supervise(kit: Path, job: Job, engine: Engine, tries: int = 5, sleep: Callab
         tries: how often in a row the job may end without a closed round.
         sleep: waits some seconds.
 
-    Raises: EngineError: after `tries` without a closed round; the message holds what ended the last.
+    Raises: EngineError: after `tries` ends in a row without a closed round, with what ended the last; or if a person
+        paused or stopped the job.
     """
-    folder, vain, done, handed_in = run_folder(kit, job), 0, -1, False
+    folder, vain = run_folder(kit, job), 0
+    closed: int | None = None  # when it was handed in last
     while not (folder / "model.json").exists():
-        try:
-            if not engine.is_active():
-                closed = _closed(folder)
-                vain = 0 if closed > done or not handed_in else vain + 1
-                done = max(done, closed)
-                if vain >= tries:
-                    raise _given_up(folder, tries)
-                if handed_in:
-                    sleep(PAUSES_S[min(vain, len(PAUSES_S) - 1)])
-                engine.submit()
-                handed_in = True
-                _log.info("handed in with %d rounds closed", closed)
-        except EngineError as error:
-            if vain >= tries:
-                raise
-            _log.warning("%s. %s", error.message, error.hint)  # the coordinator is away for a while
+        if not _patient(engine.is_active, if_away=True):
+            if closed is not None:
+                vain = 0 if _closed(folder) > closed else vain + 1
+                _refuse_to_go_on(folder, vain, tries)
+                sleep(PAUSES_S[min(vain, len(PAUSES_S) - 1)])
+            before = _closed(folder)
+            if _patient(lambda: engine.submit() is not None, if_away=False):
+                closed = before
+                _log.info("handed in with %d rounds closed", before)
         sleep(LOOK_S)
+
+
+def _patient(step: Callable[[], bool], *, if_away: bool) -> bool:
+    """What a step says; while the coordinator is away, `if_away`: it comes back, or is brought back."""
+    try:
+        return step()
+    except EngineError as error:
+        _log.warning("%s. %s", error.message, error.hint)
+        return if_away
+
+
+def _refuse_to_go_on(folder: Path, vain: int, tries: int) -> None:
+    if is_halted(folder):
+        raise EngineError("The job was paused or stopped by a person", "Resume it, or leave it.")
+    if vain >= tries:
+        why = read_failure(folder) or "nothing in its run folder says why"
+        raise EngineError(
+            f"The job ended {tries} times in a row without a closed round; last: {why}",
+            "Mend what is named, then start the same command again: it goes on where it stands.",
+        )
 
 
 def _closed(folder: Path) -> int:
     return len(history(folder)) if folder.exists() else 0
-
-
-def _given_up(folder: Path, tries: int) -> EngineError:
-    why = read_failure(folder) or "nothing in its run folder says why"
-    return EngineError(
-        f"The job ended {tries} times in a row without a closed round; last: {why}",
-        "Mend what is named, then start the same command again: it goes on where it stands.",
-    )
