@@ -3,11 +3,13 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from tests.scenarios.conftest import flame
+from tests.command import flame
+from tests.scenarios.disks import small_disk
 from tests.scenarios.hosts import Host, make_hosts
 
 from flame.federation.gate import as_proposal
@@ -73,11 +75,11 @@ class Deployment:
         """A site's work folder."""
         return self.folder / "work" / site
 
-    def start(self, owner: str) -> None:
+    def start(self, owner: str, environment: Mapping[str, str] | None = None) -> None:
         """Start the coordinator, or a site, as its owner would."""
         group = "coordinator" if owner == "coordinator" else "site"
         command = [sys.executable, "-m", "flame", group, "start", self.kit(owner)]
-        self.hosts[owner].start(command, self.folder, self.folder / f"{owner}.log")
+        self.hosts[owner].start(command, self.folder, self.folder / f"{owner}.log", environment)
 
     def flame(self, *words: str | Path) -> str:
         """Run a command of FLAME's on the coordinator's host; it has to succeed."""
@@ -118,25 +120,47 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def deployed(trial: Path, folder: Path) -> Iterator[Deployment]:
-    """Four hosts with a coordinator and three sites that are connected."""
+def deployed(
+    trial: Path,
+    folder: Path,
+    disks: Mapping[str, int] = MappingProxyType({}),
+    environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    prepare: Callable[[Deployment], None] = lambda _: None,
+) -> Iterator[Deployment]:
+    """Four hosts with a coordinator and three sites that are connected.
+
+    Args:
+        trial: a virtual trial of three sites.
+        folder: for kits, work folders and logs.
+        disks: folder below `folder` -> size of a file system of its own [bytes].
+        environments: owner -> variables that its processes get beside those of this one.
+        prepare: called when the hosts are there and nothing runs in them.
+    """
     (folder / "study.toml").write_text(STUDY)
     done = flame("coordinator", "provision", folder / "study.toml", "--out", folder / "study")
     assert done.returncode == 0, done.stderr
-    with make_hosts(("coordinator", *SITES)) as hosts:
-        deployment = Deployment(folder, hosts, trial)
+    with contextlib.ExitStack() as stack:
+        for path, size in disks.items():
+            stack.enter_context(small_disk(folder / path, size))
+        deployment = Deployment(folder, stack.enter_context(make_hosts(("coordinator", *SITES))), trial)
         for site in SITES:
-            data, work = trial / "sites" / site, deployment.work(site)
-            key = folder / "people" / site
-            for words in (
-                ("enrol", deployment.kit(site), "--data", data, "--work", work),
-                ("key", key),
-                ("register", work, PERSON, key / "identity.pub", "--site", site),
-            ):
-                done = flame("site", *words)
-                assert done.returncode == 0, done.stderr
-            (work / "policy.toml").write_text(POLICY)
+            _open_site(deployment, site)
+        prepare(deployment)
         for owner in ("coordinator", *SITES):
-            deployment.start(owner)
+            deployment.start(owner, environments.get(owner))
         wait(lambda: deployment.connected() == len(SITES), 120, f"three sites connected; see {folder}/*.log")
         yield deployment
+
+
+def _open_site(deployment: Deployment, site: str) -> None:
+    """Enrol a site, with a person who decides and a policy."""
+    data, work = deployment.trial / "sites" / site, deployment.work(site)
+    key = deployment.folder / "people" / site
+    for words in (
+        ("enrol", deployment.kit(site), "--data", data, "--work", work),
+        ("key", key),
+        ("register", work, PERSON, key / "identity.pub", "--site", site),
+    ):
+        done = flame("site", *words)
+        assert done.returncode == 0, done.stderr
+    (work / "policy.toml").write_text(POLICY)

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,37 +22,65 @@ NETWORK = "10.77.0"
 
 @dataclass(frozen=True)
 class Host:
-    """A network namespace; `address` is its only one beside the loopback's."""
+    """A network namespace; `address` is its only one beside the loopback's.
+
+    `port` is where its line ends, in the namespace `switch`.
+    """
 
     namespace: str
     address: str
+    switch: str
+    port: str
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, command: Sequence[str | Path], folder: Path, log: Path) -> None:
-        """Start a process in the host; what it prints goes to `log`."""
+    def start(
+        self, command: Sequence[str | Path], folder: Path, log: Path, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in the host; what it prints goes to `log`. `environment` is added to this process's own."""
         with log.open("ab") as file:
-            process = subprocess.Popen(self._inside(command), cwd=folder, stdout=file, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                self._inside(command),
+                cwd=folder,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environment or {})},
+            )
         self.started.append(process)
+        return process
 
     def run(self, command: Sequence[str | Path], timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command in the host to its end."""
         return subprocess.run(self._inside(command), capture_output=True, text=True, timeout=timeout, check=False)
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to all that runs in the host, and wait until it is gone."""
-        for _ in range(100):
-            found = subprocess.run(
-                ["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=False
-            ).stdout.split()
-            if not found:
-                for process in self.started:
-                    process.wait(10)
-                return
-            for number_of_process in map(int, found):
+    def processes(self) -> list[int]:
+        """Ids of all that runs in the host."""
+        found = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=False)
+        return [int(word) for word in found.stdout.split()]
+
+    def send_signal(self, number: int, spare: Collection[int] = ()) -> None:
+        """Send a signal to all that runs in the host, but to some processes."""
+        for process in self.processes():
+            if process not in spare:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(number_of_process, number)
+                    os.kill(process, number)
+
+    def kill(self, number: int = signal.SIGKILL, spare: Collection[int] = ()) -> None:
+        """Send a signal to all that runs in the host, but to some processes, and wait until it is gone."""
+        for _ in range(100):
+            if not set(self.processes()) - set(spare):
+                for process in self.started:
+                    if process.pid not in spare:
+                        process.wait(10)
+                return
+            self.send_signal(number, spare)
             time.sleep(0.1)
-        raise TimeoutError(f"processes {found} in {self.namespace} do not end")
+        raise TimeoutError(f"processes {self.processes()} in {self.namespace} do not end")
+
+    def limit(self, rate: str) -> None:
+        """Let the host's line carry no more than `rate`, as `tc` writes it, in each direction."""
+        for namespace, device in ((self.namespace, "eth0"), (self.switch, self.port)):
+            words = ["qdisc", "add", "dev", device, "root", "tbf", "rate", rate, "burst", "64kb", "latency", "200ms"]
+            subprocess.run(["tc", "-n", namespace, *words], check=True, capture_output=True, text=True)
 
     def _inside(self, command: Sequence[str | Path]) -> list[str]:
         return ["ip", "netns", "exec", self.namespace, *map(str, command)]
@@ -71,7 +99,10 @@ def make_hosts(names: Sequence[str]) -> Iterator[dict[str, Host]]:
         pytest.skip("needs root and iproute2 to make network namespaces")
     mark = f"flame{os.getpid()}"
     switch = f"{mark}-switch"
-    hosts = {name: Host(f"{mark}-{name}", f"{NETWORK}.{number}") for number, name in enumerate(names, 1)}
+    hosts = {
+        name: Host(f"{mark}-{name}", f"{NETWORK}.{number}", switch, f"port{number}")
+        for number, name in enumerate(names, 1)
+    }
     made: list[str] = []
     try:
         for namespace in (switch, *(host.namespace for host in hosts.values())):
@@ -79,11 +110,10 @@ def make_hosts(names: Sequence[str]) -> Iterator[dict[str, Host]]:
             made.append(namespace)
         _ip("-n", switch, "link", "add", "bridge", "type", "bridge")
         _ip("-n", switch, "link", "set", "bridge", "up")
-        for number, host in enumerate(hosts.values(), 1):
-            port = f"port{number}"
-            _ip("-n", switch, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
-            _ip("-n", switch, "link", "set", port, "master", "bridge")
-            _ip("-n", switch, "link", "set", port, "up")
+        for host in hosts.values():
+            _ip("-n", switch, "link", "add", host.port, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+            _ip("-n", switch, "link", "set", host.port, "master", "bridge")
+            _ip("-n", switch, "link", "set", host.port, "up")
             _ip("-n", host.namespace, "address", "add", f"{host.address}/24", "dev", "eth0")
             _ip("-n", host.namespace, "link", "set", "eth0", "up")
             _ip("-n", host.namespace, "link", "set", "lo", "up")

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from tests.scenarios.conftest import flame
+from tests.command import flame
 
 
 def images(site: Path, pattern: str) -> list[Path]:

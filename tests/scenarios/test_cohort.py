@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.scenarios.conftest import flame
+from tests.command import flame
 
 from flame.records.dataset import read_site, write_site
 

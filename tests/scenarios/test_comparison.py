@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.scenarios.conftest import SETTINGS, flame
+from tests.command import flame
+from tests.scenarios.conftest import SETTINGS
 
 
 def numbers(run: Path) -> dict[str, Any]:

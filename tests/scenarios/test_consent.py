@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.command import flame
 from tests.federation.nvflare.test_study import kit
-from tests.scenarios.conftest import flame
 
 from flame.federation.job import Job, job_hash, write_job
 from flame.records.dataset import Site, write_site

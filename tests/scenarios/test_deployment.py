@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.scenarios.conftest import flame
+from tests.command import flame
 from tests.scenarios.deployment import ADMIN, PERSON, RESEARCHER, SITES, Deployment, deployed, wait
 
 from flame.federation import embedded

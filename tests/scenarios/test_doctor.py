@@ -3,8 +3,8 @@
 import socket
 from pathlib import Path
 
+from tests.command import flame
 from tests.federation.papers import listening
-from tests.scenarios.conftest import flame
 
 from flame.federation.certificates import Papers
 from flame.records.dataset import read_site

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.scenarios.conftest import flame
+from tests.command import flame
 from tests.site.ledgers import coordinator_ledger, site_ledger
 
 from flame.site.ledger import ledger_path

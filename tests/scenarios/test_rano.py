@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from tests.scenarios.conftest import flame
+from tests.command import flame
 
 from flame.rano.criteria import assess
 from flame.rano.endpoints import ENDPOINTS

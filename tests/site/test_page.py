@@ -97,7 +97,8 @@ NOISY = f"{TEXT.partition('[training]')[0]}[training]\nbatch_size = 5\n[privacy]
 
 def test_without_noise_it_says_that_nothing_hides_a_patient() -> None:
     assert "There is no bound on what they show of one patient." in said(page(), "What hides a single patient")
-    assert "figures on how the training went: its error, and, if the job holds patients back" in said(page(), "What leaves this hospital")
+    told = said(page(), "What leaves this hospital")
+    assert "figures on how the training went: its error, and, if the job holds patients back" in told
 
 
 def test_noise_and_what_it_costs_are_told() -> None:

@@ -24,7 +24,7 @@ FEWEST = 5
 
 
 def held_back(stores: Sequence[SampleStore], task: Task, share: float, seed: int) -> tuple[Row, ...]:
-    """A share of the patients that a task can learn from, at least `FEWEST`; none where fewer would be left to train on.
+    """A share of the patients that a task can learn from, at least `FEWEST`; none where fewer would be left to train.
 
     Who is held back follows from the seed and the patient's own id, so that a patient who joins or leaves moves few.
     """

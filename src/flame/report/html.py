@@ -7,6 +7,7 @@ from flame.files import write_text
 from flame.report.about import cards_section, limits_section, settings_section, sites_section
 from flame.report.answer import answer
 from flame.report.arms import arms_section
+from flame.report.attacks import attacks_section
 from flame.report.blocks import Section
 from flame.report.colours import THEME
 from flame.report.evolution import evolution_section
@@ -47,6 +48,7 @@ def _sections(run: Run) -> list[Section]:
         montage_section(run),
         traffic_section(trainings),
         refused_section(trainings),
+        *([attacks_section(run.attacks)] if run.attacks else []),
         training_section(trainings),
         sites_section(comparison),
         settings_section(comparison),

@@ -37,13 +37,15 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Run:
-    """All that the report is made of. `absent` are patients whose pictures are announced but not there."""
+    """All that the report is made of. `absent` are patients whose pictures are announced but not there; `attacks` is
+    None where none were carried out."""
 
     comparison: Mapping[str, Any]
     predictions: tuple[PictureData, ...]
     montage: tuple[PictureData, ...]
     cards: tuple[ModelCard, ...]
     absent: tuple[str, ...]
+    attacks: Mapping[str, Any] | None = None
 
 
 def read_run(folder: Path) -> Run:
@@ -68,7 +70,9 @@ def read_run(folder: Path) -> Run:
         ModelCard(path.parent.relative_to(folder / "models").as_posix(), read_json(path))
         for path in sorted((folder / "models").glob("**/model.json"))
     )
-    return Run(comparison, tuple(found["evolution"]), tuple(found["montage"]), cards, tuple(absent))
+    path = folder / "attacks.json"
+    attacks = read_json(path) if path.exists() else None
+    return Run(comparison, tuple(found["evolution"]), tuple(found["montage"]), cards, tuple(absent), attacks)
 
 
 def _read_picture(folder: Path, kind: str, patient: str) -> PictureData | None:

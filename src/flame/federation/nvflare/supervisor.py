@@ -23,7 +23,7 @@ LOOK_S = 5.0
 """How often the supervisor looks [s]."""
 
 PAUSES_S = (5.0, 30.0, 120.0)
-"""How long it waits before it hands a job in again, after an end with a closed round, the first and later in vain [s]."""
+"""How long it waits before it hands a job in again: after an end with a closed round, one in vain, later ones [s]."""
 
 
 @dataclass(frozen=True)
