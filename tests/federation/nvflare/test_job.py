@@ -39,3 +39,10 @@ def test_sites_outside_the_study_are_refused_before_anything_is_sent(tmp_path: P
 def test_only_a_person_hands_in(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="kit of a site"), connected(kit(tmp_path, "site")):
         raise AssertionError
+
+
+def test_sites_ask_often_where_they_are_few_and_not_all_at_once_where_they_are_many(tmp_path: Path) -> None:
+    for number, seconds in ((3, 0.25), (300, 7.5)):
+        folder = write_engine_job(JOB, [f"site-{one}" for one in range(number)], tmp_path / str(number))
+        server = json.loads((folder / "app" / "config" / "config_fed_server.json").read_text())
+        assert server["server"]["task_request_interval"] == seconds

@@ -67,6 +67,7 @@ class Exchange:
         self._record, self._folder = record, folder
         self._lock = threading.Lock()
         self._open: _Open | None = None  # answers to any other question come too late
+        self._arrived = threading.Event()
         self._told: tuple[str, ...] = ()
 
     def __call__(
@@ -91,7 +92,8 @@ class Exchange:
                 if time.monotonic() - looked >= _WATCH_S:
                     looked = time.monotonic()
                     self._watch(now)
-                time.sleep(_LOOK_S)
+                self._arrived.wait(_LOOK_S)
+                self._arrived.clear()
         finally:
             with self._lock:
                 self._open = None
@@ -156,6 +158,7 @@ class Exchange:
                     files.save_refusal(self._folder, now.state.round, site, reason)
             now.answered[site] = (time.monotonic(), reason is None)
             now.valid += reason is None
+        self._arrived.set()
         if reason is not None:
             _log.warning("round %d, %s refused: %s", now.state.round, site, reason)
         client_task.result = None  # what counts is on disk

@@ -19,15 +19,13 @@ from flame.federation.rounds import first_state
 from flame.federation.stages import STAGES
 from flame.files import write_json
 
-__all__ = [
-    "ask_status",
-    "connected",
-    "is_active",
-    "pause",
-    "stop",
-    "submit",
-    "write_engine_job",
-]
+__all__ = ["ask_status", "connected", "is_active", "pause", "stop", "submit", "write_engine_job"]
+
+_POLL_S = 0.25
+"""How often a site that waits asks for the next question [s]; the engine's own 2 s would be paid at each stage."""
+
+_POLLS_A_SECOND = 40
+"""What all sites together may ask; each poll costs the coordinator about 10 ms of a processor."""
 
 _CONTROLLER = "flame.federation.nvflare.controller.RoundController"
 _EXECUTOR = "flame.federation.nvflare.executor.SiteExecutor"
@@ -55,7 +53,7 @@ def write_engine_job(job: Job, sites: Sequence[str], out: Path) -> Path:
         folder / "app" / "config" / "config_fed_server.json",
         {
             "format_version": 2,
-            "server": {"task_request_interval": 0.25},
+            "server": {"task_request_interval": max(_POLL_S, len(sites) / _POLLS_A_SECOND)},
             **patience,
             "workflows": [controller],
             **lists,
