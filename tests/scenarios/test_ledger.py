@@ -13,7 +13,7 @@ def test_a_ledger_is_shown_and_verified_against_the_other_sides(tmp_path: Path) 
     coordinator_ledger(tmp_path / "coordinator")
     shown = flame("site", "ledger", tmp_path / "site")
     assert shown.returncode == 0, shown.stderr
-    for word in ("offered", "approved", "physicist", "round 2, 96 bytes to coordinator: 1 arrays", "no noise"):
+    for word in ("offered", "approved", "physicist", "round 2, update: 96 bytes to coordinator: 1 arrays", "no noise"):
         assert word in " ".join(shown.stdout.replace("│", " ").split())
     checked = flame("verify", tmp_path / "site", "--against", tmp_path / "coordinator")
     assert checked.returncode == 0, checked.stderr
