@@ -4,7 +4,7 @@ import os
 import pytest
 
 from flame.errors import DataError, EngineError
-from flame.files import append_line, read_json, replacing, write_bytes, write_json, write_text
+from flame.files import read_json, replacing, write_bytes, write_json, write_text
 
 
 def _names(folder):
@@ -80,12 +80,6 @@ class TestJson:
         (tmp_path / "a.json").write_bytes(content)
         with pytest.raises(DataError, match=r"a\.json is not valid JSON"):
             read_json(tmp_path / "a.json")
-
-
-def test_lines_are_appended(tmp_path):
-    for number in (1, 2):
-        append_line(tmp_path / "log" / "metrics.jsonl", {"round": number})
-    assert (tmp_path / "log" / "metrics.jsonl").read_text() == '{"round": 1}\n{"round": 2}\n'
 
 
 def test_bytes_are_replaced_as_a_whole(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any
 
 from flame.errors import DataError, EngineError
 
-__all__ = ["append_line", "read_json", "replacing", "write_bytes", "write_json", "write_text"]
+__all__ = ["read_json", "replacing", "write_bytes", "write_json", "write_text"]
 
 
 @contextmanager
@@ -77,10 +77,3 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} does not exist", "Check the path.") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path} is not valid JSON: {error}", "Restore the file or make it again.") from error
-
-
-def append_line(path: Path, content: dict[str, Any]) -> None:
-    """Append one JSON object as a line (JSON Lines)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(content, allow_nan=False, ensure_ascii=False) + "\n")

@@ -83,6 +83,7 @@ def test_a_name_may_be_french(tmp_path: Path) -> None:
     site = Hospital(tmp_path)
     helene = Person("Hélène.Lévy", make_identity(tmp_path / "helene"))
     site.do(lambda folder, ledger: register(folder, ledger, helene.name, helene.identity.public_key))
+    assert any(getattr(event, "person", None) == "Hélène.Lévy" for event in recorded(site.folder))
     refuse_unsigned(site.folder, signed(unsigned(helene.name), helene), recorded(site.folder))
 
 
