@@ -6,6 +6,7 @@ import pytest
 from tests.site.ledgers import JOB, site_ledger
 
 from flame.cli.budget import budget
+from flame.errors import ConfigError
 from flame.site.budget import Cost, charge, epsilon
 from flame.site.entries import Spent, digest
 from flame.site.identity import read_identity
@@ -43,3 +44,8 @@ def test_without_a_limit_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert "epsilon 0 at delta 1e-05" in shown
     assert "sets no limit" in shown
+
+
+def test_a_folder_that_is_no_sites_has_not_spent_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds no ledger"):
+        budget(tmp_path / "mistyped")

@@ -15,10 +15,14 @@ def budget(
     from rich.console import Console
     from rich.table import Table
 
+    from flame.errors import ConfigError
     from flame.site.budget import cost_of, epsilon, spendings
     from flame.site.history import recorded
+    from flame.site.ledger import read_head
     from flame.site.policy import site_policy
 
+    if read_head(folder) is None:
+        raise ConfigError(f"{folder} holds no ledger", "Name the site's work folder; nothing was read.")
     policy, spent = site_policy(folder), spendings(recorded(folder))
     table = Table("job", "rounds", "steps", "noise", "chance of a patient", "epsilon alone")
     for job in dict.fromkeys(one.job for one in spent):
