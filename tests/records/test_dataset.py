@@ -13,7 +13,7 @@ from tests.records.sites import make_site, with_patient
 from flame.errors import DataError
 from flame.records.dataset import Site, read_site, write_site
 from flame.records.layout import courses_path, exams_path
-from flame.records.patient import ARMS, ClinicalStatus, Course, Exam, Outcome, Patient, Resection
+from flame.records.patient import ARMS, ClinicalStatus, Course, Exam, Outcome, Patient, Region, Resection
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 DAYS = st.integers(-3000, 9999)
@@ -25,7 +25,12 @@ def _maybe(strategy):
 
 EXAMS = st.lists(
     st.builds(
-        Exam, day=DAYS, steroid_mg=_maybe(FINITE), clinical_status=_maybe(st.sampled_from(get_args(ClinicalStatus)))
+        Exam,
+        day=DAYS,
+        steroid_mg=_maybe(FINITE),
+        clinical_status=_maybe(st.sampled_from(get_args(ClinicalStatus))),
+        regions=_maybe(st.sets(st.sampled_from(get_args(Region))).map(lambda regions: tuple(sorted(regions)))),
+        day_tolerance=st.sampled_from([0.0, 3.5]),
     ),
     unique_by=lambda exam: exam.day,
     max_size=4,
@@ -59,6 +64,7 @@ PATIENTS = st.builds(
     resection=_maybe(st.sampled_from(get_args(Resection))),
     diagnosis_day=_maybe(DAYS),
     outcome=st.builds(Outcome, death_day=_maybe(DAYS), last_contact_day=_maybe(DAYS)),
+    also_known_as=st.sampled_from([(), ("UPENN-GBM-00001",), ("BraTS-GLI-00005", "PatientID_0001")]),
 )
 
 

@@ -22,7 +22,7 @@ from flame.records.layout import (
     ses_day,
     ses_label,
 )
-from flame.records.patient import SEQUENCES, Arm, ClinicalStatus, Course, Exam, Outcome, Patient, Resection, Sex
+from flame.records.patient import SEQUENCES, Arm, ClinicalStatus, Course, Exam, Outcome, Patient, Region, Resection, Sex
 from flame.records.sidecars import BIDSIGNORE, BRAIN_MASK, COURSES, EXAMS, LABEL_MAP, LABELS_TABLE, PARTICIPANTS, README
 from flame.records.tables import Row, number, one_of, read_table, whole_number, write_table, yes
 
@@ -153,6 +153,7 @@ def _participant(patient: Patient) -> dict[str, Any]:
         "diagnosis_day": patient.diagnosis_day,
         "death_day": patient.outcome.death_day,
         "last_contact_day": patient.outcome.last_contact_day,
+        "also_known_as": _words(patient.also_known_as),
     }
 
 
@@ -163,6 +164,8 @@ def _exam(exam: Exam) -> dict[str, Any]:
         "steroid_mg": exam.steroid_mg,
         "clinical_status": exam.clinical_status,
         "surgery": exam.surgery,
+        "regions": None if exam.regions is None else _words(exam.regions) or "none",
+        "day_tolerance": exam.day_tolerance or None,
     }
 
 
@@ -196,6 +199,7 @@ def _read_patient(folder: Path, row: Row) -> Patient:
                 death_day=row.known("death_day", whole_number),
                 last_contact_day=row.known("last_contact_day", whole_number),
             ),
+            also_known_as=row.known("also_known_as", lambda text: tuple(text.split())) or (),
         )
     except ValueError as error:
         raise row.error(str(error)) from error
@@ -217,6 +221,8 @@ def _read_exams(folder: Path, identity: str) -> tuple[Exam, ...]:
                 steroid_mg=row.known("steroid_mg", number),
                 clinical_status=row.known("clinical_status", one_of(ClinicalStatus)),
                 surgery=row.known("surgery", yes),
+                regions=row.known("regions", _regions),
+                day_tolerance=row.known("day_tolerance", number) or 0.0,
             )
         )
     return tuple(sorted(exams, key=lambda exam: exam.day))
@@ -245,6 +251,14 @@ def _read_courses(folder: Path, identity: str) -> tuple[Course, ...]:
             raise row.error(f"column start_day: {course.start_day} lies before that of the course above")
         courses.append(course)
     return tuple(courses)
+
+
+def _words(names: tuple[str, ...]) -> str | None:
+    return " ".join(names) or None
+
+
+def _regions(text: str) -> tuple[Region, ...]:
+    return () if text == "none" else tuple(one_of(Region)(name) for name in text.split())
 
 
 def _existing(path: Path) -> Path | None:

@@ -49,7 +49,8 @@ class Exam:
 
     `sequences` maps the sequences that were acquired to their NIfTI files; a missing one is absent.
     `steroid_mg` is the dexamethasone-equivalent dose [mg/day]; `surgery` tells whether the tumour was operated on since
-    the exam before.
+    the exam before. `regions` are those that the label map tells apart; None means all. The day is known to within
+    `day_tolerance` days.
     """
 
     day: int
@@ -59,6 +60,8 @@ class Exam:
     steroid_mg: float | None = None
     clinical_status: ClinicalStatus | None = None
     surgery: bool | None = None
+    regions: tuple[Region, ...] | None = None
+    day_tolerance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Patient:
-    """One person at one site, under the site's own pseudonymous id; exams and courses are in order of day."""
+    """One person at one site, under the site's own pseudonymous id; exams and courses are in order of day.
+
+    `also_known_as` are the patient's names in public sets, so that nobody is at two sites of one study.
+    """
 
     id: str
     age: float | None = None
@@ -116,6 +122,7 @@ class Patient:
     exams: tuple[Exam, ...] = ()
     courses: tuple[Course, ...] = ()
     outcome: Outcome = Outcome()
+    also_known_as: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, days in (

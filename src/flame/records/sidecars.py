@@ -28,6 +28,7 @@ PARTICIPANTS: Mapping[str, Any] = MappingProxyType(
         "diagnosis_day": {"Description": f"Day of diagnosis. {_DAY}", "Units": "day"},
         "death_day": {"Description": f"Day of death; n/a if alive or unknown. {_DAY}", "Units": "day"},
         "last_contact_day": {"Description": f"Day last known alive; n/a if dead or unknown. {_DAY}", "Units": "day"},
+        "also_known_as": {"Description": "Names of the same patient in public data sets, separated by blanks."},
     }
 )
 
@@ -43,6 +44,10 @@ EXAMS: Mapping[str, Any] = MappingProxyType(
             "Description": "Whether the tumour was operated on since the exam before.",
             "Levels": {"yes": "operated", "no": "not operated"},
         },
+        "regions": {
+            "Description": "Regions that the label map tells apart, separated by blanks; none, or n/a for all of them.",
+        },
+        "day_tolerance": {"Description": "The day is known to within so many days; n/a if exact.", "Units": "day"},
     }
 )
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from flame.errors import DataError
 from flame.files import write_bytes
 
-__all__ = ["Grid", "Volume", "read_volume", "write_volume"]
+__all__ = ["Grid", "Volume", "read_native", "read_volume", "write_volume"]
 
 _INT16_MAX = 32767
 _TOLERANCE = 1e-3
+_SMALLEST_VOXEL_MM3 = 1e-9
 _GZIP = b"\x1f\x8b"
 _NIFTI1_MAGIC = slice(344, 348)
 _NIFTI2_MAGIC = slice(4, 8)
@@ -59,6 +60,21 @@ def read_volume(path: Path) -> Volume:
     The file is decompressed as a whole, so that its checksum is verified.
 
     Raises: DataError: missing, truncated, not NIfTI, not 3-D, not axis-aligned RAS, NaN or infinite voxels.
+    """
+    volume = read_native(path)
+    matrix = volume.grid.affine[:3, :3]
+    if (np.diag(matrix) <= 0).any() or np.abs(matrix - np.diag(np.diag(matrix))).max() > _TOLERANCE:
+        raise DataError(
+            f"{path} is not in RAS orientation along the axes: affine {matrix.round(3).tolist()}",
+            "Reorient the image (and all others of the patient) to RAS first.",
+        )
+    return volume
+
+
+def read_native(path: Path) -> Volume:
+    """Read a three-dimensional NIfTI file as it was acquired, in any orientation; float32, or uint8 when stored so.
+
+    Raises: DataError: missing, truncated, not NIfTI, not 3-D, axes that span no volume, NaN or infinite voxels.
     """
     content = _content(path)
     image = _image(path, content)
@@ -172,10 +188,6 @@ def _grid(path: Path, image: Any) -> Grid:
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all():
         raise DataError(f"{path} has an affine that is not finite", "Convert the file again from DICOM.")
-    matrix = affine[:3, :3]
-    if (np.diag(matrix) <= 0).any() or np.abs(matrix - np.diag(np.diag(matrix))).max() > _TOLERANCE:
-        raise DataError(
-            f"{path} is not in RAS orientation along the axes: affine {matrix.round(3).tolist()}",
-            "Reorient the image (and all others of the patient) to RAS first.",
-        )
+    if abs(float(np.linalg.det(affine[:3, :3]))) < _SMALLEST_VOXEL_MM3:
+        raise DataError(f"{path} has axes that span no volume", "Convert the file again from DICOM.")
     return Grid((int(image.shape[0]), int(image.shape[1]), int(image.shape[2])), affine)
