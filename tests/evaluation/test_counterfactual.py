@@ -48,7 +48,7 @@ def patient(tmp_path: Path) -> PreparedPatient:
 
 def test_another_arm_is_planned_for_the_patients_own_tumour(patient: PreparedPatient) -> None:
     delivered = patient.courses[0]
-    carbon = planned_course(patient, delivered, "carbon")
+    carbon = planned_course(patient, delivered.course, "carbon")
     tumour = patient.exams[0].label_map == LABELS["ET"]
     assert (carbon.course.arm, carbon.course.prescription_gy, carbon.course.fractions) == ("carbon", 75, 33)
     assert carbon.course.end_day == 44  # 33 fractions, five a week from a Monday
@@ -58,17 +58,17 @@ def test_another_arm_is_planned_for_the_patients_own_tumour(patient: PreparedPat
 
 
 def test_the_delivered_arm_is_left_as_it_was_delivered(patient: PreparedPatient) -> None:
-    assert planned_course(patient, patient.courses[0], "photon") is patient.courses[0]
+    assert planned_course(patient, patient.courses[0].course, "photon") is patient.courses[0]
 
 
 def test_without_a_target_there_is_no_plan(patient: PreparedPatient, tmp_path: Path) -> None:
     oedema = np.where(np.arange(32)[:, None, None] < 3, LABELS["SNFH"], 0) * np.ones(GRID.shape)
     write_volume(tmp_path / "labels.nii.gz", Volume(oedema.astype(np.uint8), GRID))
     with pytest.raises(DataError, match="neither tumour core nor cavity"):
-        planned_course(patient, patient.courses[0], "proton")
+        planned_course(patient, patient.courses[0].course, "proton")
 
 
 def test_without_a_brain_mask_there_is_no_plan(patient: PreparedPatient) -> None:
     exams = tuple(replace(exam, exam=replace(exam.exam, brain_mask=None)) for exam in patient.exams)
     with pytest.raises(DataError, match="label map and a brain mask"):
-        planned_course(replace(patient, exams=exams), patient.courses[0], "proton")
+        planned_course(replace(patient, exams=exams), patient.courses[0].course, "proton")

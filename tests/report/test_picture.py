@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from tests.report.example import evolution_picture
 
@@ -45,3 +46,12 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
     arrays, facts = evolution_picture("site-1_sub-004", np.random.default_rng(1))
     first, second = (prediction_picture(arrays, facts, tmp_path / name).read_bytes() for name in ("a.png", "b.png"))
     assert first == second
+
+
+def test_a_warning_and_an_assumed_course_have_lines_of_their_own() -> None:
+    arrays, facts = evolution_picture("site-1_sub-004", np.random.default_rng(1))
+    plain = maps_grid(arrays, facts).size_in[1]
+    warned = facts | {"familiarity": {"unlike_training": True, "statement": "unlike"}, "course": "assumed: 60 Gy"}
+    assert maps_grid(arrays, warned).size_in[1] - plain == pytest.approx(2 * 0.15)
+    known = facts | {"familiarity": {"unlike_training": False, "statement": "alike"}, "course": "delivered"}
+    assert maps_grid(arrays, known).size_in[1] == plain

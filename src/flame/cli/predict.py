@@ -17,6 +17,9 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("prediction"),
     arms: Annotated[str, typer.Option(help="Arms, separated by commas.")] = "photon,proton,carbon",
     horizons: Annotated[str, typer.Option(help="Days since the end of radiotherapy, by commas.")] = "91,182,365",
+    response: Annotated[
+        Path | None, typer.Option(help="Folder of a response model, to ask for the probability of response too.")
+    ] = None,
 ) -> None:
     """Write probability maps as NIfTI, a JSON summary and a picture. Research use only."""
     from flame.evaluation.prediction import predict_patient, write_maps
@@ -24,13 +27,19 @@ def predict(
     from flame.records.dataset import read_site
     from flame.report.picture import prediction_picture
 
-    found = predict_patient(model, read_site(site), patient, _arms(arms), _horizons(horizons))
+    found = predict_patient(model, read_site(site), patient, _arms(arms), _horizons(horizons), response)
     maps = write_maps(out, found)
     write_json(out / "summary.json", {**found.facts, "maps": [path.name for path in maps]})
     picture = prediction_picture(found.arrays, found.facts, out / "picture.png")
     for arm, facts in found.facts["arms"].items():
         volumes = ", ".join(f"{ml:.1f}" for ml in facts["predicted_ml"]["WT"])
         typer.echo(f"{arm:<8} {facts['support']:<28} whole tumour {volumes} ml at days {horizons}")
+    if "response" in found.facts:
+        shares = ", ".join(f"{arm} {share:.0%}" for arm, share in found.facts["response"]["probability"].items())
+        typer.echo(f"response: {shares} ({found.facts['response']['endpoint']})")
+    for part in (found.facts, found.facts.get("response")):
+        if part is not None and part["familiarity"]["unlike_training"]:
+            typer.echo(f"Warning: {part['familiarity']['statement']}")
     typer.echo(f"{len(maps)} maps, summary.json and {picture.name}: {out}\n{found.facts['intended_use']}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.errors import DataError
-from flame.evaluation.counterfactual import planned_course
+from flame.evaluation.counterfactual import assumed_course, planned_course
 from flame.evaluation.pictures import Outcomes, evolution_arrays, keep_evolution
 from flame.evaluation.plan import ComparisonSettings, QuestionSettings, Training
 from flame.evaluation.scores import ArmScore, write_scores
@@ -23,7 +23,7 @@ from flame.models.checkpoint import load_evolution
 from flame.models.encoding import region_maps
 from flame.models.prediction import EvolutionModel, Maps
 from flame.records.dataset import read_site
-from flame.records.patient import ARMS, REGIONS, Arm
+from flame.records.patient import ARMS, REGIONS, Arm, Course
 from flame.records.volume import read_volume
 from flame.workers import Emit
 
@@ -61,8 +61,12 @@ class ArmsOrder:
 
 @dataclass(frozen=True, eq=False)
 class ArmsPredicted:
-    """Maps by arm and horizon, the course of each arm, and on what each rests."""
+    """Maps by arm and horizon, the course of each arm, and on what each rests.
 
+    `given` is the course that was delivered, or assumed where there is none.
+    """
+
+    given: Course
     maps: Mapping[Arm, Mapping[int, Maps]]
     courses: Mapping[Arm, PreparedCourse]
     support: Mapping[Arm, str]
@@ -82,24 +86,26 @@ def predict_arms(
 ) -> ArmsPredicted:
     """Predict a patient's first course under each arm; arms that were not delivered are planned by physics.
 
-    The exams are those that were seen under the delivered arm, also where they come after radiotherapy.
+    The exams are those that were seen under the delivered arm, also where they come after radiotherapy. A patient
+    without a course is predicted under `assumed_course`, and under the other arms that follow from it.
 
     Args:
         model: an evolution model.
         offered: arms at the sites that it was trained on.
-        patient: with at least one course.
-        arms: to predict.
+        patient: whose exams the model's context needs.
+        arms: to predict, at least one.
         horizons: days since the end of each arm's course.
 
     Raises: DataError: if an exam that the model needs is missing, or no plan can be made.
     """
-    delivered = patient.courses[0]
-    courses = {arm: planned_course(patient, delivered, arm) for arm in arms}
+    given = patient.courses[0].course if patient.courses else assumed_course(patient)
+    delivered = given.arm if patient.courses else None
+    courses = {arm: planned_course(patient, given, arm) for arm in arms}
     maps = {
         arm: dict(zip(horizons, model.predict_many(patient, course, horizons), strict=True))
         for arm, course in courses.items()
     }
-    return ArmsPredicted(maps, courses, {arm: support(arm, delivered.course.arm, offered) for arm in arms})
+    return ArmsPredicted(given, maps, courses, {arm: support(arm, delivered, offered) for arm in arms})
 
 
 def score_arms(order: ArmsOrder, emit: Emit) -> None:
@@ -174,7 +180,7 @@ def describe_arms(
     site: str, training: str, patient: PreparedPatient, context: Context, predicted: ArmsPredicted, outcomes: Outcomes
 ) -> dict[str, Any]:
     """Volumes and prescriptions of what was predicted and observed, as `pictures/evolution-*.json` holds them."""
-    course = patient.courses[0]
+    course = patient.courses[0] if patient.courses else next(iter(predicted.courses.values()))
     exams = observed(patient, course, context)
     spacing = patient.grid.spacing_mm
 
@@ -199,11 +205,11 @@ def describe_arms(
         "patient": patient.patient.id,
         "site": site,
         "context": context,
-        "arm": course.course.arm,
+        "arm": predicted.given.arm if patient.courses else None,
         "training": training,
         "horizons": list(next(iter(predicted.maps.values()))),
         "observed": {
-            "horizons": [exam.exam.day - course.course.end_day for exam in exams],
+            "horizons": [exam.exam.day - predicted.given.end_day for exam in exams],
             "volumes_ml": {region: [at[region] for at in seen] for region in REGIONS},
         },
         "arms": arms,

@@ -9,9 +9,22 @@ from flame.physics.dose import BOOST_FRACTIONS, BOOST_GY, plan
 from flame.records.patient import LABELS, Arm, Course, Exam
 from flame.records.volume import Volume, read_volume
 
-__all__ = ["planned_course", "prescription_under"]
+__all__ = ["assumed_course", "planned_course", "prescription_under"]
 
 _PLANNED = (LABELS["ET"], LABELS["NETC"], LABELS["RC"])
+
+
+DAYS_TO_START = 14
+"""From the last exam to the first fraction, where no course is known yet."""
+
+
+def assumed_course(patient: PreparedPatient) -> Course:
+    """The course that a patient without one is predicted under: 60 Gy in 30 fractions, two weeks after the last exam.
+
+    It is the photon arm of the trial that FLAME's arms follow (NCT04536649), whose other arms are derived from it.
+    """
+    start = patient.exams[-1].exam.day + DAYS_TO_START
+    return Course("photon", 60.0, 30, start, start + _last_day(30))
 
 
 def prescription_under(arm: Arm, delivered: Course) -> tuple[float, int]:
@@ -25,15 +38,18 @@ def prescription_under(arm: Arm, delivered: Course) -> tuple[float, int]:
     return (dose + BOOST_GY, fractions + BOOST_FRACTIONS) if arm == "carbon" else (dose, fractions)
 
 
-def planned_course(patient: PreparedPatient, delivered: PreparedCourse, arm: Arm) -> PreparedCourse:
-    """The course that the patient would have had under `arm`, on the learning grid; `delivered` itself if it is that.
+def planned_course(patient: PreparedPatient, given: Course, arm: Arm) -> PreparedCourse:
+    """The course that the patient would have had under `arm`, on the learning grid; the delivered one if it is that.
 
-    The target is the residual tumour and cavity of the last exam before the delivered course.
+    The target is the residual tumour and cavity of the last exam before the course.
+
+    Args:
+        given: what was delivered, or `assumed_course`.
 
     Raises: DataError: if that exam has no label map or brain mask, or the map holds no target.
     """
-    given = delivered.course
-    if arm == given.arm:
+    delivered = next((course for course in patient.courses if course.course is given), None)
+    if delivered is not None and arm == given.arm:
         return delivered
     exam = _planning_exam(patient, given)
     assert exam.label_map is not None
@@ -47,11 +63,16 @@ def planned_course(patient: PreparedPatient, delivered: PreparedCourse, arm: Arm
         )
     dose, fractions = prescription_under(arm, given)
     made = plan(brain.array > 0, gtv, labels.grid, arm, dose, fractions)
-    last = 7 * ((fractions - 1) // 5) + (fractions - 1) % 5
-    course = Course(arm, dose, fractions, given.start_day, given.start_day + last, rbe_model=made.rbe_model)
+    end = given.start_day + _last_day(fractions)
+    course = Course(arm, dose, fractions, given.start_day, end, rbe_model=made.rbe_model)
     grids = (made.dose_gy, made.dose_rbe_gy, made.letd)
     cut = (resample(Volume(array, labels.grid), patient.grid).astype(np.float32) for array in grids)
     return PreparedCourse(course, *cut)
+
+
+def _last_day(fractions: int) -> int:
+    """Day of the last fraction when the first is on Monday, day 0, with five a week."""
+    return 7 * ((fractions - 1) // 5) + (fractions - 1) % 5
 
 
 def _planning_exam(patient: PreparedPatient, course: Course) -> Exam:

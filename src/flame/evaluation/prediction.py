@@ -1,4 +1,4 @@
-"""Predict one patient with a trained model: maps on the patient's own grid, a summary and a picture's content."""
+"""Predict one patient with trained models: maps on the patient's own grid, a summary and a picture's content."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.errors import DataError
-from flame.evaluation.arms import describe_arms, predict_arms
+from flame.evaluation.arms import ArmsPredicted, describe_arms, predict_arms
 from flame.evaluation.pictures import evolution_arrays
 from flame.imaging.cube import resample
 from flame.imaging.prepare import PreparedPatient, observed, prepare_patient
-from flame.models.checkpoint import load_evolution
+from flame.models.checkpoint import ModelCard, load_evolution, load_response
+from flame.models.encoding import encode
+from flame.models.familiarity import judge
+from flame.models.networks import NetworkResponse
 from flame.models.prediction import Maps
 from flame.records.dataset import Site
-from flame.records.patient import REGIONS, Arm, Patient
+from flame.records.patient import REGIONS, Arm, Course, Patient
 from flame.records.volume import Grid, Volume, read_volume, write_volume
 
 __all__ = ["PatientPrediction", "find_patient", "predict_patient", "write_maps"]
+
+HALF_A_YEAR = 182
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +51,16 @@ def find_patient(site: Site, patient_id: str) -> Patient:
 
 
 def predict_patient(
-    model_folder: Path, site: Site, patient_id: str, arms: Sequence[Arm], horizons: Sequence[int]
+    model_folder: Path,
+    site: Site,
+    patient_id: str,
+    arms: Sequence[Arm],
+    horizons: Sequence[int],
+    response_folder: Path | None = None,
 ) -> PatientPrediction:
-    """Predict where a patient's tumour will be under each arm.
+    """Predict where a patient's tumour will be under each arm, and whether the patient will respond.
+
+    A patient without a course is predicted under `counterfactual.assumed_course`, and the facts say so.
 
     Args:
         model_folder: of an evolution model.
@@ -56,23 +68,66 @@ def predict_patient(
         patient_id: with or without `sub-`.
         arms: to predict; those that were not delivered are planned by physics.
         horizons: days since the end of the course.
+        response_folder: of a response model, if that question is asked too.
 
-    Raises: DataError, ConfigError: as `load_evolution`, `prepare_patient` and `predict_arms`.
+    Raises: DataError, ConfigError: as `load_evolution`, `load_response`, `prepare_patient` and `predict_arms`.
     """
     model, card = load_evolution(model_folder)
+    response = None if response_folder is None else load_response(response_folder)
     record = find_patient(site, patient_id)
-    if not record.courses:
-        raise DataError(f"Patient {record.id} has no radiotherapy course", "Add the course to the site's tables.")
     patient = prepare_patient(record, card.crop)
     predicted = predict_arms(model, card.offered, patient, arms, horizons)
     facts = describe_arms(site.name, card.trained, patient, card.context, predicted, {})
-    facts["model"] = {"name": card.model, "trained": card.trained, "sites": sorted(card.samples), "flame": card.flame}
+    facts["course"] = "delivered" if record.courses else _assumed(predicted.given)
+    facts["model"] = _model(card)
+    facts["familiarity"] = _familiarity(patient, predicted, card)
+    if response is not None:
+        facts["response"] = _response(*response, record, predicted)
     facts["intended_use"] = card.intended_use
-    last = observed(patient, patient.courses[0], card.context)[-1]
+    last = observed(patient, next(iter(predicted.courses.values())), card.context)[-1]
     assert last.exam.label_map is not None
     arrays = evolution_arrays(patient, last, predicted.maps, {})
     maps = {(arm, horizon): of for arm, at in predicted.maps.items() for horizon, of in at.items()}
     return PatientPrediction(patient, read_volume(last.exam.label_map).grid, maps, facts, arrays)
+
+
+def _assumed(course: Course) -> str:
+    return (
+        f"no course on record; assumed: {course.prescription_gy:g} Gy in {course.fractions} fractions from day "
+        f"{course.start_day}, and the other arms that follow from it"
+    )
+
+
+def _model(card: ModelCard) -> dict[str, Any]:
+    return {"name": card.model, "trained": card.trained, "sites": sorted(card.samples), "flame": card.flame}
+
+
+def _familiarity(patient: PreparedPatient, predicted: ArmsPredicted, card: ModelCard) -> dict[str, Any]:
+    """Whether the patient is like the model's training data, in words and figures."""
+    if card.inputs is None:
+        return {"unlike_training": None, "statement": "The model does not say what its training patients looked like."}
+    course = predicted.courses.get(predicted.given.arm) or next(iter(predicted.courses.values()))
+    found = judge(encode(patient, course, card.context), card.context, card.inputs)
+    outside = [{"input": one.name, "deviations": round(one.deviations, 1)} for one in found.outside]
+    shown = ", ".join(f"{one.name} ({one.deviations:.1f} SD)" for one in found.outside[:3])
+    statement = f"This patient is unlike the {card.inputs.patients} training patients: {shown}."
+    if not found.unlike:
+        statement = f"This patient is within what the {card.inputs.patients} training patients looked like."
+    return {"unlike_training": found.unlike, "statement": statement, "outside": outside}
+
+
+def _response(model: NetworkResponse, card: ModelCard, record: Patient, predicted: ArmsPredicted) -> dict[str, Any]:
+    """The probability of response under each arm, and whether the response model knows such patients."""
+    patient = prepare_patient(record, card.crop)
+    probability = {
+        arm: round(model.predict(patient, course, HALF_A_YEAR), 4) for arm, course in predicted.courses.items()
+    }
+    return {
+        "probability": probability,
+        "endpoint": "disease control half a year after radiotherapy",
+        "model": _model(card),
+        "familiarity": _familiarity(patient, predicted, card),
+    }
 
 
 def write_maps(folder: Path, prediction: PatientPrediction) -> list[Path]:

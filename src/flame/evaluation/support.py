@@ -12,7 +12,8 @@ __all__ = ["ArmEffects", "Offered", "Support", "arm_effects", "support"]
 Offered = Mapping[str, Mapping[Arm, int]]
 """Site -> arm -> number of patients."""
 
-Support = Literal["factual", "in-support counterfactual", "mechanistic extrapolation"]
+Support = Literal["factual", "planned, in support", "in-support counterfactual", "mechanistic extrapolation"]
+"""`planned, in support`: nothing was delivered yet, and sites that the model was trained on offer the arm."""
 
 MIN_PER_ARM = 3
 """Patients of an arm that a site needs to count as offering it."""
@@ -54,8 +55,8 @@ def arm_effects(offered: Offered) -> ArmEffects:
     )
 
 
-def support(arm: Arm, delivered: Arm, offered: Offered) -> Support:
-    """On what a prediction under `arm` rests, for a patient who was given `delivered`.
+def support(arm: Arm, delivered: Arm | None, offered: Offered) -> Support:
+    """On what a prediction under `arm` rests, for a patient who was given `delivered`; None is not treated yet.
 
     Args:
         arm: what the prediction is for.
@@ -64,6 +65,9 @@ def support(arm: Arm, delivered: Arm, offered: Offered) -> Support:
     """
     if arm == delivered:
         return "factual"
+    if delivered is None:
+        given = any(arm in _offered(arms) for arms in offered.values())
+        return "planned, in support" if given else "mechanistic extrapolation"
     links = {pair for arms in offered.values() for pair in combinations(sorted(_offered(arms)), 2)}
     return "in-support counterfactual" if arm in _linked(delivered, links) else "mechanistic extrapolation"
 

@@ -1,17 +1,22 @@
 """Run the trainings of a comparison: each a job of its own, resumable, ending in a model with its card."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flame.evaluation.plan import ComparisonSettings, Training
 from flame.federation import embedded
 from flame.federation.folder import read_model
 from flame.federation.local import SiteTraining, initial_arrays
-from flame.learning.samples import open_store
+from flame.imaging.prepare import Context
+from flame.learning.samples import SampleStore, open_store
 from flame.models.checkpoint import ModelCard, save_model
 from flame.models.encoding import scalar_names, volume_names
+from flame.models.familiarity import features, summarise
 
 __all__ = ["TrainingOrder", "TrainingProgress", "model_folder", "run_training"]
 
@@ -70,7 +75,14 @@ def run_training(order: TrainingOrder, emit: Callable[[TrainingProgress], None])
         offered={site: store.offered() for site, store in opened.items()},
         rounds=job.rounds,
         parameters=sum(array.size for array in arrays.values()),
+        inputs=summarise((row for store in opened.values() for row in _features(store, job.context)), job.context),
         channels=volume_names(job.context),
         scalars=scalar_names(job.context),
     )
     save_model(target, arrays, card)
+
+
+def _features(store: SampleStore, context: Context) -> Iterator[NDArray[np.float64]]:
+    """What the training patients of a site look like to a model."""
+    for halved, scalars in zip(store.halved, store.scalars, strict=True):
+        yield features(scalars, halved, context)

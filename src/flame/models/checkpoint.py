@@ -16,12 +16,13 @@ from flame.files import read_json, write_bytes, write_json
 from flame.imaging.cube import Crop
 from flame.imaging.prepare import Context
 from flame.models.encoding import scalar_names, volume_names
+from flame.models.familiarity import InputSummary
 from flame.models.networks import NetworkEvolution, NetworkResponse, Task, as_model, build_network
 from flame.models.weights import set_arrays
 from flame.records.patient import REGIONS, Arm
 from flame.settings import Settings
 
-__all__ = ["ModelCard", "load_evolution", "load_model", "read_card", "save_model"]
+__all__ = ["ModelCard", "load_evolution", "load_model", "load_response", "read_card", "save_model"]
 
 INTENDED_USE = "Research on federated learning. Not a medical device; not for decisions about a patient."
 
@@ -37,6 +38,7 @@ class ModelCard(Settings):
         offered: site -> arm -> patients that it was trained on.
         rounds: rounds of training.
         parameters: number of parameters.
+        inputs: what training patients looked like; None where nobody could look at them all, as over hospitals.
         regions, channels, scalars: meaning of outputs and inputs; a model of other meanings is refused.
     """
 
@@ -52,6 +54,7 @@ class ModelCard(Settings):
     offered: dict[str, dict[Arm, int]]
     rounds: int = Field(ge=1)
     parameters: int = Field(ge=0)
+    inputs: InputSummary | None = None
     regions: tuple[str, ...] = tuple(REGIONS)
     channels: tuple[str, ...]
     scalars: tuple[str, ...]
@@ -109,4 +112,15 @@ def load_evolution(folder: Path) -> tuple[NetworkEvolution, ModelCard]:
     model, card = load_model(folder)
     if not isinstance(model, NetworkEvolution):
         raise ConfigError(f"{folder} holds a model of {card.task}", "Give the folder of an evolution model.")
+    return model, card
+
+
+def load_response(folder: Path) -> tuple[NetworkResponse, ModelCard]:
+    """`load_model` for a model that must be of response.
+
+    Raises: ConfigError: if it is of another task; else as `load_model`.
+    """
+    model, card = load_model(folder)
+    if not isinstance(model, NetworkResponse):
+        raise ConfigError(f"{folder} holds a model of {card.task}", "Give the folder of a response model.")
     return model, card

@@ -1,6 +1,7 @@
 """Predicted beside true maps of one patient: rows are arms, columns are horizons."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +24,19 @@ _DRAWN: tuple[tuple[Region, float], ...] = (("WT", 0.26), ("ET", 0.5))
 """Regions that are drawn, from the outer to the inner, with the opacity of the predicted one."""
 
 _BRIGHTNESS = 0.75
+_LINE_IN = 0.15
+_LINE_LETTERS = 120
 
 
 def maps_grid(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Grid:
     """The tiles that `draw_maps` needs for this patient."""
     width, height = arrays["background"].shape
-    return Grid(rows=max(1, len(facts["arms"])), columns=1 + len(facts["horizons"]), aspect=height / width)
+    return Grid(
+        rows=max(1, len(facts["arms"])),
+        columns=1 + len(facts["horizons"]),
+        aspect=height / width,
+        legend_in=0.3 + _LINE_IN * len(_notes(facts)),
+    )
 
 
 def draw_maps(figure: "Figure", arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
@@ -55,6 +63,21 @@ def draw_maps(figure: "Figure", arrays: Mapping[str, NDArray[Any]], facts: Mappi
             show(axes, image)
             _draw_horizon(axes, arrays, f"{arm}_{horizon}")
     _legend(figure)
+    for line, text in enumerate(_notes(facts)):
+        top = 1 - (0.3 + _LINE_IN * line) / grid.size_in[1]
+        figure.text(0.005, top, text, va="top", fontsize=7.5, color=colour("muted"))
+
+
+def _notes(facts: Mapping[str, Any]) -> list[str]:
+    """What a reader must know beside the maps, a line each: an assumed course, the response, an unfamiliar patient."""
+    notes = [] if facts.get("course", "delivered") == "delivered" else [str(facts["course"])]
+    if "response" in facts:
+        shares = ", ".join(f"{name(arm)} {share:.0%}" for arm, share in facts["response"]["probability"].items())
+        notes.append(f"probability of {facts['response']['endpoint']}: {shares}")
+    for part in (facts, facts.get("response", {})):
+        if part.get("familiarity", {}).get("unlike_training"):
+            notes.append(f"Warning: {part['familiarity']['statement']}")
+    return [line for note in notes for line in wrap(note, _LINE_LETTERS)]
 
 
 def _support_text(facts: Mapping[str, Any], arm: str) -> str:
