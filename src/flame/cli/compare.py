@@ -1,9 +1,12 @@
 """`flame compare` and `flame demo`: was federated training worth it?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from flame.imaging.prepare import Context
 
 __all__ = ["compare", "demo"]
 
@@ -21,6 +24,9 @@ def compare(
     leave_one_site_out: Annotated[
         bool, typer.Option("--leave-one-site-out", help="Hold out every site in turn.")
     ] = False,
+    context: Annotated[
+        str | None, typer.Option(help="pre_rt or first_post_rt: only models that look at this; both by default.")
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option(help="TOML file of all settings, in place of the default ones and of --hold-out.")
     ] = None,
@@ -38,7 +44,10 @@ def compare(
     folders = find_sites(sites)
     names = [folder.name for folder in folders]
     chosen = names if leave_one_site_out else (held_out or names[-1:])
-    asked = full_comparison(tuple(chosen), seed) if settings is None else read_toml(settings, ComparisonSettings)
+    if settings is None:
+        asked = full_comparison(tuple(chosen), seed, _contexts(context))
+    else:
+        asked = read_toml(settings, ComparisonSettings)
     truth = _truth_beside(folders)
     with stages() as show:
         run_comparison(folders, out, asked, processes, show, truth)
@@ -82,6 +91,16 @@ def demo(
         page = write_report(out)
         show("report", 1, 1, "")
     typer.echo(f"Report: {page}")
+
+
+def _contexts(name: str | None) -> "tuple[Context, ...]":
+    from flame.errors import ConfigError
+    from flame.imaging.prepare import CONTEXTS
+
+    found = tuple(context for context in CONTEXTS if name in (None, context))
+    if not found:
+        raise ConfigError(f"--context: {name!r} is none", f"Choose from {', '.join(CONTEXTS)}.")
+    return found
 
 
 def _truth_beside(folders: list[Path]) -> Path | None:

@@ -41,9 +41,16 @@ def _evolution(context: Context, rounds: int) -> QuestionSettings:
     return QuestionSettings(task="evolution", model="unet", context=context, rounds=rounds, training=_UNET)
 
 
-def full_comparison(held_out: tuple[str, ...], seed: int) -> ComparisonSettings:
-    """Both tasks in both contexts at 2 mm; from one exam there is less to learn, and it is learnt in fewer rounds."""
-    questions = (*_response(CONTEXTS), _evolution("first_post_rt", 30), _evolution("pre_rt", 14))
+def full_comparison(
+    held_out: tuple[str, ...], seed: int, contexts: tuple[Context, ...] = CONTEXTS
+) -> ComparisonSettings:
+    """Both tasks at 2 mm; from one exam there is less to learn, and it is learnt in fewer rounds.
+
+    Args:
+        contexts: what models may look at; `pre_rt` alone serves patients who were not treated yet.
+    """
+    evolution = {"first_post_rt": _evolution("first_post_rt", 30), "pre_rt": _evolution("pre_rt", 14)}
+    questions = (*_response(contexts), *(question for context, question in evolution.items() if context in contexts))
     return ComparisonSettings(seed=seed, questions=questions, held_out=held_out, aggregation=_AGGREGATION)
 
 
