@@ -37,7 +37,7 @@ def site(tmp_path: Path) -> Site:
     for path, array in paths.items():
         write_volume(path, Volume(array, GRID))
     labels_at, brain_at, flair_at = paths
-    exam = Exam(0, sequences={"FLAIR": flair_at}, label_map=labels_at, brain_mask=brain_at)
+    exam = Exam(0, {"FLAIR": flair_at}, label_map=labels_at, brain_mask=brain_at, regions=("TC",))
     made = Site("ours", folder, (Patient("p1", exams=(exam,)),))
     write_site(made)
     return made
@@ -82,6 +82,7 @@ def test_a_course_is_assumed_and_said_to_be(site: Site, tmp_path: Path) -> None:
     assert facts["arms"]["carbon"]["prescription_gy"] == 75
     assert facts["observed"]["volumes_ml"]["TC"] == [pytest.approx(4 / 3 * np.pi * 1.2**3, rel=0.25)]
     assert len(found.maps) == 6
+    assert facts["regions_unknown"] == ["ET", "WT"]
     assert set(facts["response"]["probability"]) == {"photon", "proton", "carbon"}
     assert facts["familiarity"]["unlike_training"] is False
     assert facts["response"]["familiarity"]["unlike_training"] is True

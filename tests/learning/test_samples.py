@@ -62,6 +62,15 @@ def test_a_finished_store_is_made_again_only_if_its_source_changed(site: Site, t
     assert (tmp_path / "store" / "volumes.npy").stat().st_mtime_ns != written
 
 
+def test_a_patient_whose_regions_are_not_all_known_is_excluded(site: Site, tmp_path: Path) -> None:
+    first, second = site.patients
+    exams = (first.exams[0], replace(first.exams[1], regions=("TC",)))
+    store = build(replace(site, patients=(replace(first, exams=exams), second)), tmp_path / "store", "pre_rt")
+    assert store.patients == ("002",)
+    ((patient, reason),) = store.excluded
+    assert (patient, "does not show ET, WT" in reason) == ("001", True)
+
+
 def test_a_patient_who_lacks_an_exam_is_excluded_with_the_reason(site: Site, tmp_path: Path) -> None:
     first = replace(site.patients[0], exams=site.patients[0].exams[:1])
     store = build(replace(site, patients=(first, site.patients[1])), tmp_path, "first_post_rt")

@@ -49,6 +49,12 @@ def test_an_exam_before_diagnosis(patient, diagnosis, severity):
     assert found == ([] if severity is None else [(severity, expected)])
 
 
+def test_a_label_map_that_does_not_show_all_regions(patient):
+    assert _found(_exam(patient, 0, regions=("ET", "TC", "WT"))) == []
+    found = [("warning", "exam of day -14: the label map does not show ET, WT")]
+    assert _found(_exam(patient, 0, regions=("TC",))) == found
+
+
 def test_follow_up_after_death(patient):
     assert _found(replace(patient, outcome=Outcome(death_day=70))) == []
     outcome = Outcome(death_day=-3, last_contact_day=5)

@@ -80,6 +80,7 @@ def predict_patient(
     facts = describe_arms(site.name, card.trained, patient, card.context, predicted, {})
     facts["course"] = "delivered" if record.courses else _assumed(predicted.given)
     facts["model"] = _model(card)
+    facts["regions_unknown"] = sorted({region for exam in record.exams for region in exam.unknown_regions})
     facts["familiarity"] = _familiarity(patient, predicted, card)
     if response is not None:
         facts["response"] = _response(*response, record, predicted)

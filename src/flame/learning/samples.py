@@ -151,6 +151,13 @@ def _write(site: Site, folder: Path, context: Context, draft: _Draft, fingerprin
 def _prepared(patient: Patient, crop: Crop) -> PreparedPatient:
     if not patient.courses:
         raise DataError(f"Patient {patient.id} has no radiotherapy course", "Add the course or leave the patient out.")
+    for exam in patient.exams:
+        if exam.label_map is not None and exam.unknown_regions:
+            raise DataError(
+                f"Patient {patient.id}, exam of day {exam.day}: the label map does not show "
+                f"{', '.join(exam.unknown_regions)}",
+                "Outline all regions: what is unknown can't be told from what is absent.",
+            )
     return prepare_patient(_without_later_images(patient), crop)
 
 

@@ -84,6 +84,13 @@ def _exam(patient: Patient, exam: Exam) -> Iterator[Finding]:
         )
     if exam.label_map is None:
         yield Finding("warning", patient.id, f"{where}: missing label map", "Outline the tumour in this exam.")
+    elif exam.unknown_regions:
+        yield Finding(
+            "warning",
+            patient.id,
+            f"{where}: the label map does not show {', '.join(exam.unknown_regions)}",
+            "Outline all regions: patients of whom one is unknown are left out of training.",
+        )
 
 
 def _course(patient: Patient, number: int, course: Course) -> Iterator[Finding]:

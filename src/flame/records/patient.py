@@ -63,6 +63,11 @@ class Exam:
     regions: tuple[Region, ...] | None = None
     day_tolerance: float = 0.0
 
+    @property
+    def unknown_regions(self) -> tuple[Region, ...]:
+        """Regions that the exam's label map does not tell apart."""
+        return () if self.regions is None else tuple(region for region in REGIONS if region not in self.regions)
+
 
 @dataclass(frozen=True)
 class Course:

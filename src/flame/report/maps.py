@@ -71,6 +71,8 @@ def draw_maps(figure: "Figure", arrays: Mapping[str, NDArray[Any]], facts: Mappi
 def _notes(facts: Mapping[str, Any]) -> list[str]:
     """What a reader must know beside the maps, a line each: an assumed course, the response, an unfamiliar patient."""
     notes = [] if facts.get("course", "delivered") == "delivered" else [str(facts["course"])]
+    if facts.get("regions_unknown"):
+        notes.append(f"not outlined, so not to be believed: {', '.join(map(name, facts['regions_unknown']))}")
     if "response" in facts:
         shares = ", ".join(f"{name(arm)} {share:.0%}" for arm, share in facts["response"]["probability"].items())
         notes.append(f"probability of {facts['response']['endpoint']}: {shares}")
