@@ -65,3 +65,10 @@ def test_a_folder_without_a_line_in_the_table(site):
     (finding,) = check_site(site)
     assert (finding.severity, finding.patient) == ("warning", "017")
     assert "not in participants.tsv" in finding.what
+
+
+def test_one_person_twice_at_a_site_by_their_name_in_a_public_set(site):
+    patients = tuple(replace(patient, also_known_as=("upenn/00001",)) for patient in site.patients)
+    (finding,) = check_site(replace(site, patients=patients))
+    assert (finding.severity, finding.patient) == ("error", "002")
+    assert "is patient 001 of" in finding.what

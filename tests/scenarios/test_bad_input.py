@@ -114,6 +114,28 @@ def test_a_missing_folder_is_named(command: str, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_one_person_at_two_sites_is_refused_and_sets_that_may_share_people_are_named(
+    trial: Path, settings: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trial / "sites", tmp_path / "sites")
+
+    def name(site: str, name_of_first: str) -> None:
+        table = tmp_path / "sites" / site / "participants.tsv"
+        lines = [line.split("\t") for line in table.read_text().splitlines()]
+        lines[1][lines[0].index("also_known_as")] = name_of_first
+        table.write_text("".join("\t".join(line) + "\n" for line in lines))
+
+    name("site-1", "upenn/00001")
+    name("site-2", "brats-gli/00005 upenn/00001")
+    done = flame("compare", tmp_path / "sites", "--out", tmp_path / "run", "--settings", settings)
+    assert done.returncode == 3
+    assert "of site-2 is patient" in done.stderr
+    assert not (tmp_path / "run").exists()
+    name("site-2", "brats-gli/00005")
+    done = flame("compare", tmp_path / "sites", "--out", tmp_path / "run", "--hold-out", "nobody")
+    assert "Warning: site-1 and site-2 come from brats-gli and upenn" in done.stderr
+
+
 def test_patients_of_one_class_cannot_be_told_apart(trial: Path, settings: Path, tmp_path: Path) -> None:
     sites = shutil.copytree(trial / "sites", tmp_path / "sites")
     for table in sites.glob("*/participants.tsv"):

@@ -38,11 +38,16 @@ def compare(
     from flame.evaluation.comparison import find_sites, run_comparison
     from flame.evaluation.plan import ComparisonSettings
     from flame.evaluation.presets import full_comparison
+    from flame.records.dataset import read_site
+    from flame.records.sources.overlap import overlaps
     from flame.report.html import write_report
     from flame.settings import read_toml
 
     folders = find_sites(sites)
     names = [folder.name for folder in folders]
+    for finding in overlaps({folder.name: read_site(folder).patients for folder in folders}):
+        if finding.severity == "warning":
+            typer.echo(f"Warning: {finding.what}. {finding.what_to_do}", err=True)
     chosen = names if leave_one_site_out else (held_out or names[-1:])
     if settings is None:
         asked = full_comparison(tuple(chosen), seed, _contexts(context))

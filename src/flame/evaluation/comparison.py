@@ -20,6 +20,7 @@ from flame.learning.samples import open_store
 from flame.learning.training import refuse_one_class
 from flame.records.check import check_site
 from flame.records.dataset import Site, read_site
+from flame.records.sources.overlap import overlaps
 
 __all__ = ["Show", "find_sites", "run_comparison"]
 
@@ -115,6 +116,9 @@ def _check(sites: Sequence[Site], settings: ComparisonSettings) -> None:
                 f"{site.name} has {len(errors)} errors; the first: {errors[0].what}",
                 f"Run `flame check {site.folder}` and correct them, or leave the patients out.",
             )
+    for finding in overlaps({site.name: site.patients for site in sites}):
+        if finding.severity == "error":
+            raise DataError(finding.what, finding.what_to_do)
 
 
 def _same_settings(out: Path, settings: ComparisonSettings, sites: Sequence[Site]) -> None:

@@ -7,6 +7,7 @@ from flame.records.chart import chart_findings
 from flame.records.dataset import Site
 from flame.records.finding import Finding, Severity
 from flame.records.images import inspect_images
+from flame.records.sources.overlap import overlaps
 
 __all__ = ["Finding", "Severity", "check_site"]
 
@@ -16,7 +17,7 @@ def check_site(site: Site) -> list[Finding]:
 
     Returns: findings about the site as a whole, then those of each patient in order of id; empty if all is well.
     """
-    findings = list(_site_findings(site))
+    findings = [*_site_findings(site), *overlaps({site.name: site.patients})]
     seen: dict[str, tuple[str, int]] = {}
     for patient in site.patients:
         findings += chart_findings(patient)

@@ -81,8 +81,10 @@ BRAIN_MASK: Mapping[str, Any] = MappingProxyType({"Description": "The brain, 1 i
 
 BIDSIGNORE = """sub-*/dose
 *_desc-courses_rt.*
+*_desc-prepared.json
+*_desc-alignment.png
 """
-"""BIDS has no names for dose grids and radiotherapy courses yet."""
+"""BIDS has no names for dose grids, radiotherapy courses and what was done to images yet."""
 
 README = """# {site}
 
