@@ -7,7 +7,9 @@ import pytest
 
 HEAVY = {
     "SimpleITK",
+    "highdicom",
     "matplotlib",
+    "mlflow",
     "monai",
     "nibabel",
     "nilearn",

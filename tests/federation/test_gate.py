@@ -41,6 +41,11 @@ NOON = datetime(2026, 3, 1, 12, 0)
 
 @pytest.fixture
 def house(tmp_path: Path) -> House:
+    return open_house(tmp_path)
+
+
+def open_house(tmp_path: Path) -> House:
+    """A site of two patients, a policy, and Ada, who decides."""
     write_site(make_site(tmp_path / "data"))
     found = House("site-1", tmp_path / "data", tmp_path / "work")
     make_identity(found.work)

@@ -50,6 +50,20 @@ jobs = st.builds(
 )
 
 
+@pytest.mark.parametrize(
+    ("changes", "number"),
+    [
+        ({}, "841832a07c7f"),
+        ({"selection": {"rule": "worst", "held_back": 0.2}}, "eaa440affe46"),
+    ],
+)
+def test_a_job_without_newer_settings_has_the_hash_that_it_always_had(changes, number):
+    plain = {"task": "response", "model": "network", "context": "pre_rt", "seed": 1, "rounds": 5}
+    assert job_hash(Job(**plain, **changes)).startswith(number)
+    assert "evaluation" not in Job(**plain, **changes).model_dump()
+    assert "evaluation" in Job(**plain, **changes, evaluation={"cross_site": "none"}).model_dump()
+
+
 @given(jobs)
 @settings(deadline=None, derandomize=True)
 def test_file_gives_an_equal_job_back(tmp_path_factory, job):

@@ -92,7 +92,6 @@ def test_a_job_that_is_stopped_and_started_keeps_the_same_model(tmp_path: Path) 
     ("change", "told"),
     [
         ({"selection": {"rule": "mean"}}, "needs patients held back"),
-        ({"selection": {"held_back": 0.2}}, "needs patients held back"),
         ({"selection": {"patience": 2}}, "patience needs a rule that scores"),
         ({"selection": MEAN, "privacy": Privacy(secure_aggregation=True)}, "tells each site's score"),
         ({"selection": WORST, "privacy": Privacy(noise_multiplier=1.0)}, "tells each site's score"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import stat
 import sys
@@ -13,7 +14,17 @@ from tests.command import flame
 from tests.scenarios.deployment import ADMIN, PERSON, RESEARCHER, SITES, Deployment, deployed, wait
 
 from flame.federation import embedded
-from flame.federation.job import Crop, FedAvgM, Job, Limits, Privacy, TrainingSettings, job_hash
+from flame.federation.job import (
+    Crop,
+    Evaluation,
+    FedAvgM,
+    Job,
+    Limits,
+    Privacy,
+    Selection,
+    TrainingSettings,
+    job_hash,
+)
 from flame.federation.local import SiteTraining, initial_arrays
 from flame.federation.nvflare.job import write_engine_job
 from flame.learning.samples import build_stores
@@ -40,6 +51,14 @@ MASKED = EVOLUTION.model_copy(
     }
 )
 RESPONSE = Job(task="response", model="clinical", context="pre_rt", seed=3, rounds=4, limits=LIMITS, crop=CROP)
+SCORED = RESPONSE.model_copy(
+    update={
+        "seed": 9,
+        "limits": LIMITS.model_copy(update={"quorum": 3}),  # the site with most patients is waited for
+        "selection": Selection(rule="mean", held_back=0.4),
+        "evaluation": Evaluation(cross_site="each_site"),
+    }
+)
 
 
 HAND_IN = """
@@ -57,8 +76,30 @@ with connected(Path(sys.argv[1])) as connection:
 
 
 @pytest.fixture(scope="module")
+def trial(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trial, with every patient of site-1 there three times under other names: enough to hold some back."""
+    out = tmp_path_factory.mktemp("crowded") / "trial"
+    shutil.copytree(trial, out)
+    site = out / "sites" / "site-1"
+    for path in sorted(one for one in site.rglob("*") if one.is_file()):
+        name = path.relative_to(site).as_posix()
+        for more in ("b", "c") if "sub-" in name else ():
+            copy = site / re.sub(r"(sub-s1p\d+)", rf"\1{more}", name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    table = site / "participants.tsv"
+    head, *rows = table.read_text().splitlines()
+    rows = [re.sub(r"^(sub-s1p\d+)", rf"\1{more}", row) for more in ("", "b", "c") for row in rows]
+    table.write_text("\n".join([head, *rows]) + "\n")
+    return out
+
+
+@pytest.fixture(scope="module")
 def deployment(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     with deployed(trial, tmp_path_factory.mktemp("deployment")) as found:
+        for site in SITES:
+            with (found.work(site) / "policy.toml").open("a") as policy:
+                policy.write("own_model = true\n")
         yield found
 
 
@@ -74,19 +115,43 @@ def on_one_machine(job: Job, trial: Path, folder: Path) -> bytes:
 
 
 def rounds(run: Path) -> list[dict[str, object]]:
+    """Lines of closed rounds."""
     path = run / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [line for line in lines if "samples" in line]
 
 
-@pytest.mark.parametrize("job", [EVOLUTION, RESPONSE, MASKED], ids=["evolution", "response", "masked"])
+@pytest.mark.parametrize("job", [EVOLUTION, SCORED, MASKED], ids=["evolution", "response", "masked"])
 def test_jobs_end_with_the_bytes_of_the_embedded_engine(
     job: Job, deployment: Deployment, trial: Path, tmp_path: Path
 ) -> None:
     run = deployment.submit(job)
     assert deployment.finish(run) == on_one_machine(job, trial, tmp_path)
     assert all(set(line["samples"]) == set(SITES) for line in rounds(run))  # type: ignore[call-overload]
+    results = [folder / "cross_site.json" for folder in (run, tmp_path / "run")]
+    assert [result.exists() for result in results] == [job == SCORED] * 2
+    if job == SCORED:
+        assert results[0].read_bytes() == results[1].read_bytes()
     shown = deployment.flame("coordinator", "status", deployment.kit("coordinator"))
     assert f"{job.rounds} of {job.rounds}" in shown
+
+
+def test_every_model_is_scored_where_patients_were_held_back(deployment: Deployment) -> None:
+    """The last and the best model and those that sites trained alone; two sites have too few patients to score any."""
+    run = deployment.kit("coordinator") / "runs" / job_hash(SCORED)[:16]
+    models = json.loads((run / "cross_site.json").read_text())["models"]
+    assert [(one["trained"], one["site"]) for one in models] == [("federated", None)] * 2 + [
+        ("local", site) for site in SITES
+    ]
+    for one in models:
+        assert list(one["scores"]) == ["site-1"]
+        assert one["scores"]["site-1"]["patients"] == 5
+        assert set(one["refused"].values()) == {"too few patients are held back here to score a model"}
+    (kept,) = [one for one in models if one["kept"]]
+    assert kept["rounds"] == json.loads((run / "model.json").read_text())["rounds"]
+    lines = (deployment.work("site-2") / "ledger.jsonl").read_text().splitlines()
+    kinds = [what["kind"] for what in (json.loads(line)["what"] for line in lines) if what["event"] == "sent"]
+    assert kinds.count("own model") == 1
 
 
 def test_what_was_sent_and_received_is_in_both_ledgers_and_they_agree(deployment: Deployment) -> None:

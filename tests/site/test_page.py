@@ -101,6 +101,33 @@ def test_without_noise_it_says_that_nothing_hides_a_patient() -> None:
     assert "figures on how the training went: its error, and, if the job holds patients back" in told
 
 
+SCORED = f"{TEXT}[selection]\nheld_back = 0.2\n"
+
+
+def test_what_leaves_after_the_last_round_is_told() -> None:
+    heading = "What leaves this hospital"
+    last = "After the last round the model that came out comes in once more"
+    further = "ONE MORE THING LEAVES"
+    for text, told in (
+        (TEXT, (False, False)),
+        (SCORED, (True, False)),
+        (f'{SCORED}[evaluation]\ncross_site = "none"\n', (False, False)),
+        (f'{SCORED}[evaluation]\ncross_site = "each_site"\n', (True, True)),
+    ):
+        found = said(page(text=text), heading)
+        assert (last in found, further in found) == told, text
+
+
+def test_a_job_that_passes_a_sites_own_model_on_is_forbidden_unless_the_policy_says_otherwise() -> None:
+    text = f'{SCORED}[evaluation]\ncross_site = "each_site"\n'
+    asked = proposal(text).model_copy(update={"sites": ("site-1", "site-2", "site-3")})
+    found = describe(asked, POLICY, None, NOON)
+    assert "52 bytes. The coordinator passes it on to the 2 other hospitals" in said(found, "What leaves this hospital")
+    assert "It forbids this job" in said(found, "What this hospital's policy says")
+    allowing = describe(asked, POLICY.model_copy(update={"own_model": True}), None, NOON)
+    assert "does not forbid" in said(allowing, "What this hospital's policy says")
+
+
 def test_noise_and_what_it_costs_are_told() -> None:
     """Six patients in steps of five cost the most: two steps in each of 30 rounds, epsilon 3.7 by `budget.epsilon`."""
     run, before = Cost(8.0, 5 / 6, 60), Cost(8.0, 1.0, 10)

@@ -49,6 +49,7 @@ def test_a_policy_that_names_nothing_allows_nothing() -> None:
         (Request("response", "unet", 30, 20), "model 'unet'"),
         (Request("response", "network", 31, 20), "31 rounds"),
         (Request("response", "network", 30, 19), "fewer than 20 patients"),
+        (Request("response", "network", 30, 20, passes_on=True), "the job passes a model trained on this site's"),
     ],
 )
 def test_each_bound_is_a_reason_of_its_own(request_: Request, says: str) -> None:

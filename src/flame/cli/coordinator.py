@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from flame.federation.nvflare.runs import Run
 
-__all__ = ["pause", "provision", "resume", "start", "status", "stop", "submit", "supervise"]
+__all__ = ["pause", "provision", "resume", "start", "status", "stop", "submit", "supervise", "track"]
 
 _Kit = Annotated[Path, typer.Argument(help="Folder of a start-up kit.")]
 _Job = Annotated[Path, typer.Argument(help="The job: a job.toml.")]
@@ -224,3 +224,21 @@ def supervise(
     hand_in = partial(engine.submit, owner, wanted, sites)
     see_through(kit, wanted, Engine(hand_in, partial(engine.is_active, owner, wanted)), tries)
     typer.echo(f"done: {run_folder(kit, wanted)}")
+
+
+def track(
+    run: Annotated[Path, typer.Argument(help="The folder of a job, such as KIT/runs/0123456789abcdef.")],
+    uri: Annotated[str, typer.Option(help="MLflow's store or server; a folder in RUN by default.")] = "",
+    experiment: Annotated[str, typer.Option(help="Name of MLflow's experiment.")] = "flame",
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the job's model is there.")] = False,
+) -> None:
+    """Show a job's rounds in MLflow: settings, figures per site and on average, small files. Run it again for more."""
+    from flame.report import tracking
+
+    place = uri or tracking.store_of(run)
+    if follow:
+        for closed in tracking.follow(run, place, experiment):
+            typer.echo(f"{closed} rounds tracked")
+    else:
+        tracking.track(run, place, experiment)
+    typer.echo(f"in {tracking.shown(place)}, experiment {experiment}; to look: mlflow ui --backend-store-uri URI")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flame.federation.job import Aggregation
 from flame.federation.update import Update
 
-__all__ = ["aggregate", "fedavg", "median", "trimmed_mean"]
+__all__ = ["Sum", "aggregate", "fedavg", "median", "trimmed_mean", "weighted_sums"]
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -46,18 +46,24 @@ def fedavg(updates: Iterable[Update]) -> Arrays:
     Returns: array name -> mean, float32, in name order.
     Raises: ValueError: if there are no updates or their names or shapes differ.
     """
-    sums: dict[str, _Sum] = {}
+    sums, samples = weighted_sums(updates)
+    return {name: total.divided(samples) for name, total in sums.items()}
+
+
+def weighted_sums(updates: Iterable[Update]) -> "tuple[dict[str, Sum], int]":
+    """The sums of the updates' arrays times their samples, in name order, and of the samples; as `fedavg`."""
+    sums: dict[str, Sum] = {}
     samples = 0
     for update in updates:
         if not sums:
-            sums = {name: _Sum(update.arrays[name].shape) for name in sorted(update.arrays)}
+            sums = {name: Sum(update.arrays[name].shape) for name in sorted(update.arrays)}
         _same_names(sums, update)
         for name, total in sums.items():
             total.add(update.arrays[name], update.samples)
         samples += update.samples
     if samples == 0:
         raise ValueError("there are no updates to average")
-    return {name: total.divided(samples) for name, total in sums.items()}
+    return sums, samples
 
 
 def median(updates: Collection[Update]) -> Arrays:
@@ -91,15 +97,16 @@ def trimmed_mean(updates: Collection[Update], trim: float) -> Arrays:
     return _blockwise(updates, lambda ordered: np.mean(ordered[:, cut:stop], axis=1, dtype=np.float64))
 
 
-class _Sum:
+class Sum:
     """Sum of float32 arrays times integers, exact to about 106 bits."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape = shape
-        self._high = np.zeros(math.prod(shape))
-        self._low = np.zeros(math.prod(shape))
+        self._pair = np.zeros((2, math.prod(shape)))
+        self._high, self._low = self._pair
 
     def add(self, array: NDArray[np.float32], times: int) -> None:
+        """Add an array `times` times."""
         if array.shape != self._shape:
             raise ValueError(f"an array has shape {array.shape}, that of another update {self._shape}")
         flat = array.reshape(-1)
@@ -111,7 +118,24 @@ class _Sum:
             self._low[block] += (high - (total - shadow)) + (term - shadow)
             self._high[block] = total
 
+    def add_pair(self, pair: NDArray[np.float64]) -> None:
+        """Add another sum of the same shape, as `pair` gave it: nothing of it is lost."""
+        if pair.shape != (2, *self._shape):
+            raise ValueError(f"a sum has shape {pair.shape[1:]}, another one {self._shape}")
+        flat = pair.reshape(2, -1)
+        for block in _blocks(flat.shape[1], _SUM_BLOCK):
+            term, high = flat[0, block], self._high[block]
+            total = high + term
+            shadow = total - high
+            self._low[block] += (high - (total - shadow)) + (term - shadow) + flat[1, block]
+            self._high[block] = total
+
+    def pair(self) -> NDArray[np.float64]:
+        """The sum and the rounding errors in it, shape (2, *shape); later sums show in it."""
+        return self._pair.reshape(2, *self._shape)
+
     def divided(self, by: int) -> NDArray[np.float32]:
+        """The sum over a whole number, float32."""
         return ((self._high + self._low) / by).astype(np.float32).reshape(self._shape)
 
 

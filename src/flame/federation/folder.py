@@ -4,10 +4,12 @@
     rounds/state-0003.safetensors     the state that round 3 begins with; the one before is kept too
     rounds/0003/site-1.safetensors    an update of the running round, checked
     rounds/0003/site-2.refused.json   why there is none
+    rounds/0003/north.region          the sum of a region's updates, if sites are in regions (`regions`)
     rounds/0003/site-1.masked         an update under masks, of which only the sum can be read
     rounds/0003/survivors.json        of whose masked updates the sum was asked for: no other sum may be
-    metrics.jsonl                     one line for each closed round
+    metrics.jsonl                     one line for each closed round, then one for each model that sites scored
     best.safetensors                  the state with the best model so far, if the job selects one by score
+    cross_site.json                   every model at every site, if the job holds patients back (`closing`)
     model.safetensors, model.json     the model after the last round, or the best one if the job selects it
 
 Every file is written under a temporary name and renamed. A line of metrics is written before the state that ends its
@@ -41,6 +43,7 @@ __all__ = [
     "clean",
     "discard_refusals",
     "encode_model",
+    "forget_round",
     "history",
     "load_state",
     "masked_path",
@@ -50,9 +53,11 @@ __all__ = [
     "read_state",
     "read_survivors",
     "read_update",
+    "region_path",
     "save_best",
     "save_refusal",
     "save_report",
+    "save_scores",
     "save_state",
     "save_survivors",
     "save_update",
@@ -169,7 +174,7 @@ def clean(folder: Path, round: int) -> None:
         elif path.name not in keep:
             path.unlink(missing_ok=True)
     lines = _lines(folder)
-    if any(line["round"] >= round for line in lines):
+    if any(line["round"] >= round and _is_report(line) for line in lines):
         _write_lines(folder, [line for line in lines if line["round"] < round])
 
 
@@ -211,6 +216,11 @@ def masked_path(folder: Path, round: int, site: str) -> Path:
     return _site_path(folder, round, site, ".masked")
 
 
+def region_path(folder: Path, round: int, region: str) -> Path:
+    """Where the sum of a region's updates lies."""
+    return _site_path(folder, round, region, ".region")
+
+
 def save_survivors(folder: Path, round: int, sites: Sequence[str]) -> None:
     """Store of whose updates the sum is about to be asked for; a later attempt at the round may ask for no other."""
     write_json(_survivors_path(folder, round), {"sites": list(sites)})
@@ -230,13 +240,29 @@ def save_report(folder: Path, report: RoundReport) -> None:
     _write_lines(folder, [line for line in _lines(folder) if line["round"] < report.round] + [asdict(report)])
 
 
+def save_scores(folder: Path, round: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add what sites say of the models that came out, a line each, in the place of what they said before.
+
+    Args:
+        folder: the job's.
+        round: number of closed rounds.
+        rows: of the models, see `closing`; a line holds `trained`, which no round's line does.
+    """
+    _write_lines(folder, [*filter(_is_report, _lines(folder)), *({"round": round, **row} for row in rows)])
+
+
+def forget_round(folder: Path, round: int) -> None:
+    """Remove what is left of questions that were asked after the last round, numbered as the round that never was."""
+    shutil.rmtree(folder / _ROUNDS / f"{round:04d}", ignore_errors=True)
+
+
 def history(folder: Path) -> list[RoundReport]:
     """The reports of all closed rounds, in their order.
 
     Raises: DataError: if `metrics.jsonl` is damaged.
     """
     try:
-        return [RoundReport(**line) for line in _lines(folder)]
+        return [RoundReport(**line) for line in filter(_is_report, _lines(folder))]
     except TypeError as error:
         raise DataError(f"{folder / 'metrics.jsonl'} is damaged: {error}", "Remove the damaged line.") from error
 
@@ -295,6 +321,10 @@ def _site_path(folder: Path, round: int, site: str, suffix: str) -> Path:
 
 def _survivors_path(folder: Path, round: int) -> Path:
     return folder / _ROUNDS / f"{round:04d}" / "survivors.json"
+
+
+def _is_report(line: Mapping[str, Any]) -> bool:
+    return "trained" not in line
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:

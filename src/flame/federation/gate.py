@@ -16,6 +16,7 @@ from flame.federation.job import Job, job_hash, job_text
 from flame.federation.local import SiteTraining
 from flame.federation.noise import RoundNoise, deviation, epsilon_after, round_noise
 from flame.federation.rounds import State
+from flame.federation.stages import ALONE, TRAIN, Stage
 from flame.federation.steps import answer
 from flame.federation.update import Update, decode, encode
 from flame.site.approval import Standing, offer, read_offer, standing
@@ -34,13 +35,18 @@ __all__ = [
     "House",
     "Refused",
     "admit",
+    "allowed",
     "as_proposal",
     "gated_answer",
+    "has_changed",
     "note_refusal",
     "record_sent",
     "site_ledger",
     "trained",
 ]
+
+_FEDERATED_MODELS = 2
+"""Models of all sites that may be scored after the last round: the last, and the best before it."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +127,11 @@ def note_refusal(state: State, house: House, refused: Refused) -> None:
         ledger.append(Denied(job=job, round=state.round, peer=house.peer, reason=refused.reason[:LONGEST_REASON]))
 
 
-def admit(state: State, house: House, now: datetime) -> Admission | Refused:
+def admit(state: State, house: House, now: datetime, stage: Stage = TRAIN) -> Admission | Refused:
     """Whether the site's rules allow a round to be trained; that it was asked, and its cost, go into the ledger.
 
-    A job that the site has not seen is kept for its people to read, and refused until one of them approves it.
+    A job that the site has not seen is kept for its people to read, and refused until one of them approves it. What is
+    asked after the last round (`ALONE`, `SCORE`) is held against the same rules.
 
     Returns: leave; or why there is none: the job is not approved, or the policy forbids it.
     Raises: errors whose messages stay at the site, for they name paths and patients:
@@ -139,7 +146,7 @@ def admit(state: State, house: House, now: datetime) -> Admission | Refused:
     policy = site_policy(house.work)
     store, patients = _samples(state.job, house)
     with site_ledger(house) as ledger:  # open from the looks to the entries: another process may be asked the same
-        odd = _not_as_approved(state, number, digest(model), house)
+        odd = _not_as_approved(state, number, digest(model), house, stage)
         if odd is not None:
             return Refused(odd)
         noise = round_noise(state.job, state.round, digest(model), store, house.work)
@@ -150,7 +157,8 @@ def admit(state: State, house: House, now: datetime) -> Admission | Refused:
             if noise.patients < policy.min_patients:
                 return _too_few(policy)
             charge(house.work, ledger, noise.spent)
-        ledger.append(Received(job=number, round=state.round, peer=house.peer, digest=digest(model), bytes=len(model)))
+        what = {"peer": house.peer, "kind": stage.question, "digest": digest(model), "bytes": len(model)}
+        ledger.append(Received.model_validate({"job": number, "round": state.round, **what}))
     return Admission(state, house, policy, store, None if noise is None else noise.seed, _contents(store))
 
 
@@ -159,18 +167,28 @@ def trained(admission: Admission) -> Update | Refused:
 
     Returns: the update, which is not in the ledger yet; or why there is none that may leave.
     """
-    state, house, policy = admission.state, admission.house, admission.policy
+    state, house = admission.state, admission.house
     training = SiteTraining(state.job, house.site, (admission.store,), admission.noise_seed)
     update = decode(answer(training, house.site, state))
-    if _contents(admission.store) != admission.contents:
+    return allowed(admission, update)
+
+
+def allowed(admission: Admission, update: Update) -> Update | Refused:
+    """The update, or why it may not leave: patients who changed, too few of them, or arrays that the policy stops."""
+    if has_changed(admission):
         return Refused("the site's patients changed while the round was trained")
-    if update.samples < policy.min_patients:
-        return _too_few(policy)
+    if update.samples < admission.policy.min_patients:
+        return _too_few(admission.policy)
     try:
-        refuse_update(policy, update.arrays)
+        refuse_update(admission.policy, update.arrays)
     except PolicyError as error:
         return Refused(error.message)
     return update
+
+
+def has_changed(admission: Admission) -> bool:
+    """Whether the store of samples is another than when leave was given."""
+    return _contents(admission.store) != admission.contents
 
 
 def record_sent(admission: Admission, update: Update, content: bytes, kind: Carried = "update") -> Head:
@@ -193,7 +211,14 @@ def _request(job: Job, patients: int, noise: RoundNoise | None, house: House, po
     after = None if noise is None else epsilon_after(noise, house.work, policy.delta)
     asked = job.privacy
     return Request(
-        job.task, job.model, job.rounds, patients, asked.secure_aggregation, asked.noise_multiplier, epsilon=after
+        job.task,
+        job.model,
+        job.rounds,
+        patients,
+        asked.secure_aggregation,
+        asked.noise_multiplier,
+        after,
+        job.passes_models_on,
     )
 
 
@@ -211,20 +236,31 @@ def site_ledger(house: House) -> AbstractContextManager[Ledger]:
     return open_ledger(house.work, house.site, read_identity(house.work))
 
 
-def _not_as_approved(state: State, number: str, model: str, house: House) -> str | None:
+def _not_as_approved(state: State, number: str, model: str, house: House, stage: Stage) -> str | None:
     """What of a question is not what people approved, or was asked before: an approval is for one model a round.
 
     Who may ask with any model, any number of times, can read a patient out of the answers.
     """
-    if not 0 <= state.round < state.job.rounds:
+    if not 0 <= state.round < state.job.rounds + (stage != TRAIN):  # after the last, the number of rounds
         return f"there is no round {state.round} in a job of {state.job.rounds}"
     if as_proposal(state, house.peer) != read_offer(house.work, number):
         return "the model's arrays, or the sites that take part, are not those that were offered"
-    for event in recorded(house.work):
-        if not isinstance(event, Received) or event.kind != "model":
-            continue
-        if (event.job, event.round) == (number, state.round) and event.digest != model:
-            return f"round {state.round} was asked before with another model"
+    asked = [event for event in recorded(house.work) if isinstance(event, Received) and event.job == number]
+    before = {event.digest for event in asked if event.kind == stage.question} - {model}
+    if stage != TRAIN:
+        return _asks_too_much(state.job, len(state.sites), stage, len(before))
+    if any(event.kind == "model" and event.round == state.round and event.digest != model for event in asked):
+        return f"round {state.round} was asked before with another model"
+    return None
+
+
+def _asks_too_much(job: Job, sites: int, stage: Stage, before: int) -> str | None:
+    """What the job may not ask after its last round; `before` other models were asked about already."""
+    if not job.scores_at_the_end or (stage == ALONE and not job.passes_models_on):
+        return f"the job asks for no {stage.answer}"
+    most = 1 if stage == ALONE else _FEDERATED_MODELS + (sites if job.passes_models_on else 0)
+    if before >= most:
+        return f"{stage.answer}: the job has asked about as many models as it may, {most}"
     return None
 
 

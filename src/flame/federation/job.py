@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from flame.files import write_text
 from flame.imaging.cube import Crop
@@ -19,6 +19,7 @@ from flame.settings import Settings, read_toml
 __all__ = [
     "Aggregation",
     "Crop",
+    "Evaluation",
     "FedAdam",
     "FedAvg",
     "FedAvgM",
@@ -125,8 +126,8 @@ class Selection(Settings):
 
     Args:
         rule: `last`, the model after the last round; or the best by the sites' `mean` score, or by the `worst` site's,
-            among the models that rounds began with.
-        held_back: share of each site's patients that is scored and not trained on; 0 with `last`.
+            among those that rounds began with and the last.
+        held_back: share of each site's patients on whom models are scored and none is trained; with 0 nothing is.
         patience: rounds without a better model after which the job ends; 0 runs all rounds.
     """
 
@@ -136,11 +137,23 @@ class Selection(Settings):
 
     @model_validator(mode="after")
     def _scored(self) -> "Selection":
-        if (self.rule == "last") != (self.held_back == 0.0):
-            raise ValueError(f"rule {self.rule} with held_back = {self.held_back}: a score needs patients held back")
+        if self.rule != "last" and self.held_back == 0.0:
+            raise ValueError(f"rule {self.rule} with held_back = 0.0: a score needs patients held back")
         if self.rule == "last" and self.patience > 0:
             raise ValueError("patience needs a rule that scores models: mean or worst")
         return self
+
+
+class Evaluation(Settings):
+    """What sites score after the last round, on the patients whom they hold back (`federation.closing`).
+
+    Args:
+        cross_site: `final`, the model after the last round and the one that is kept; `each_site`, also a model that
+            each site trained alone, which all the other sites then see; or `none`. Where no patients are held back
+            nothing is scored.
+    """
+
+    cross_site: Literal["none", "final", "each_site"] = "final"
 
 
 class Job(Settings):
@@ -170,6 +183,7 @@ class Job(Settings):
     limits: Limits = Limits()
     privacy: Privacy = Privacy()
     selection: Selection = Selection()
+    evaluation: Evaluation = Evaluation()
     crop: Crop = Crop()
 
     @model_validator(mode="after")
@@ -186,9 +200,32 @@ class Job(Settings):
 
     @model_validator(mode="after")
     def _told(self) -> "Job":
-        if self.selection.rule != "last" and (self.privacy.secure_aggregation or self.privacy.noise_multiplier > 0):
+        hides = self.privacy.secure_aggregation or self.privacy.noise_multiplier > 0
+        if self.passes_models_on and hides:
+            raise ValueError("evaluation each_site passes each site's own model on, which privacy is to hide")
+        if self.selection.held_back > 0 and hides:
             raise ValueError(f"selection {self.selection.rule} tells each site's score, which privacy is to hide")
+        if self.passes_models_on and self.selection.held_back == 0:
+            raise ValueError("evaluation each_site needs selection.held_back > 0: a score needs patients held back")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A job that asks for no other evaluation has the text and the hash that it had before there was one."""
+        found: dict[str, Any] = plain(self)
+        if self.evaluation == Evaluation():
+            found.pop("evaluation", None)
+        return found
+
+    @property
+    def passes_models_on(self) -> bool:
+        """Whether a model that each site trained alone goes to all the others."""
+        return self.evaluation.cross_site == "each_site"
+
+    @property
+    def scores_at_the_end(self) -> bool:
+        """Whether sites score models after the last round."""
+        return self.selection.held_back > 0 and self.evaluation.cross_site != "none"
 
 
 def job_hash(job: Job) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.federation.job import Job
-from flame.federation.update import LocalResult
+from flame.federation.selection import SCORE
+from flame.federation.update import LocalResult, LocalScore
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,16 +66,25 @@ class SiteTraining:
         )
         return LocalResult(trained.arrays, trained.samples, {**trained.scalars, **scores})
 
+    def score(self, arrays: Mapping[str, NDArray[np.float32]], /) -> LocalScore | None:
+        """How good a model is on the patients held back; None if none are."""
+        from flame.learning.samples import open_store
+        from flame.models.networks import build_network
+
+        job, stores = self.job, [open_store(folder) for folder in self.stores]
+        network = build_network(job.task, job.model, job.context, job.seed)
+        held, scores = self._scored(network, arrays, stores)
+        return LocalScore(scores[SCORE], len(held)) if held else None
+
     def _scored(
         self, network: "nn.Module", arrays: Mapping[str, NDArray[np.float32]], stores: "list[SampleStore]"
     ) -> "tuple[tuple[Row, ...], dict[str, float]]":
-        """Patients who are held back to score models, and the score of the model that came in; none for rule `last`."""
-        from flame.federation.selection import SCORE
+        """Patients who are held back to score models, and the score of the model that came in, if any are."""
         from flame.learning.validation import held_back, score
         from flame.seeds import derive
 
         job = self.job
-        if job.selection.rule == "last":
+        if job.selection.held_back == 0:
             return (), {}
         held = held_back(stores, job.task, job.selection.held_back, derive(job.seed, "site", self.name))
         if not held:

@@ -1,15 +1,16 @@
 """Which round's model a job ends with, by a rule that was declared before it began.
 
 Sites score the model that a round begins with on patients whom they hold back from training. So the report of round k
-tells how good the model after k rounds is; the model after the last round is scored by nobody.
+tells how good the model after k rounds is. The model after the last round is scored when the rounds are over
+(`federation.closing`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flame.federation.folder import RoundReport
 from flame.federation.job import Selection
 
-__all__ = ["SCORE", "best_round", "is_settled", "worth"]
+__all__ = ["SCORE", "best_round", "is_better", "is_settled", "worth"]
 
 SCORE = "score"
 """What a site calls its score; larger is better."""
@@ -21,8 +22,10 @@ def worth(selection: Selection, report: RoundReport) -> float | None:
     Returns: None if no site scored it.
     """
     scores = [scalars[SCORE] for scalars in report.scalars.values() if SCORE in scalars]
-    if not scores:
-        return None
+    return _worth(selection, scores) if scores else None
+
+
+def _worth(selection: Selection, scores: Sequence[float]) -> float:
     return min(scores) if selection.rule == "worst" else sum(scores) / len(scores)
 
 
@@ -45,6 +48,21 @@ def is_settled(selection: Selection, reports: Sequence[RoundReport]) -> bool:
     if best is None or selection.patience == 0:
         return False
     return reports[-1].round - best >= selection.patience
+
+
+def is_better(selection: Selection, last: Mapping[str, float], best: Mapping[str, float], needed: int) -> bool:
+    """Whether the model after the last round is better than the best that a round began with.
+
+    Args:
+        selection: the job's.
+        last: site -> score of the last model.
+        best: site -> score of the other one, asked at the same time.
+        needed: how many sites must have scored both; a hard site that is away makes any model better.
+    """
+    both = sorted(last.keys() & best.keys())
+    if not both or len(both) < needed:
+        return False
+    return _worth(selection, [last[site] for site in both]) > _worth(selection, [best[site] for site in both])
 
 
 def _scored(report: RoundReport) -> int:

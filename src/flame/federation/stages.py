@@ -1,4 +1,4 @@
-"""What a site is asked in a round: to train, or, under masks, four things one after the other."""
+"""What a site is asked: in a round to train, or, under masks, four things; after the last round to score models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,21 @@ from flame.federation.job import Limits
 from flame.federation.rounds import State, decode_state, encode_state
 from flame.site.entries import Carried
 
-__all__ = ["KEYS", "SHARES", "STAGES", "TRAIN", "UNMASK", "UPDATE", "Ask", "Keep", "Stage", "question", "read_question"]
+__all__ = [
+    "ALONE",
+    "KEYS",
+    "SCORE",
+    "SHARES",
+    "STAGES",
+    "TRAIN",
+    "UNMASK",
+    "UPDATE",
+    "Ask",
+    "Keep",
+    "Stage",
+    "question",
+    "read_question",
+]
 
 
 @dataclass(frozen=True)
@@ -20,13 +34,20 @@ class Stage:
     question: Carried
     answer: Carried
 
+    @property
+    def asks_with_model(self) -> bool:
+        """Whether the question is a state with a model, which ledgers name by the model's own hash."""
+        return self.question.endswith("model")
+
 
 TRAIN = Stage("train", "model", "update")
 KEYS = Stage("keys", "model", "keys")
 SHARES = Stage("shares", "keys", "shares")
 UPDATE = Stage("update", "shares", "masked update")
 UNMASK = Stage("unmask", "unmasking", "unmasking")
-STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (TRAIN, KEYS, SHARES, UPDATE, UNMASK)}
+ALONE = Stage("alone", "first model", "own model")
+SCORE = Stage("score", "scored model", "score")
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in (TRAIN, KEYS, SHARES, UPDATE, UNMASK, ALONE, SCORE)}
 
 Keep = Callable[[str, bytes], str | None]
 """Stores a site's answer; returns why it does not count, None if it does."""

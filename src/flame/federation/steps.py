@@ -22,6 +22,7 @@ from flame.federation.selection import best_round, is_settled
 from flame.federation.update import LocalResult, Update, decode, difference, encode
 
 __all__ = [
+    "Combine",
     "Participant",
     "answer",
     "begin",
@@ -34,6 +35,10 @@ __all__ = [
     "refusals",
     "stored_state",
 ]
+
+
+Combine = Callable[[State, Sequence[Update]], State]
+"""Makes the next state out of the running one and its updates."""
 
 
 class Participant(Protocol):
@@ -103,15 +108,17 @@ def has_answered(folder: Path, round: int, site: str) -> bool:
     return files.read_update(folder, round, site) is not None or files.read_refusal(folder, round, site) is not None
 
 
-def close(state: State, folder: Path, model_bytes: int, seconds: Callable[[], float]) -> tuple[State, RoundReport]:
+def close(
+    state: State, folder: Path, model_bytes: int, seconds: Callable[[], float], combine: Combine | None = None
+) -> tuple[State, RoundReport]:
     """Close the running round out of the stored answers, in name order, and save its report and the next state.
 
-    A job under masks ends with the bytes that masks would have given.
+    A job under masks ends with the bytes that masks would have given. `combine` closes it another way, as by regions.
     """
     stored = {site: files.read_update(folder, state.round, site) for site in state.sites}
     updates = {site: update for site, update in stored.items() if update is not None}
     with explained(folder, state, updates):
-        following = _following(state, [update for update, _ in updates.values()])
+        following = (combine or _following)(state, [update for update, _ in updates.values()])
     report = RoundReport(
         round=state.round,
         samples={site: update.samples for site, (update, _) in updates.items()},
@@ -156,7 +163,13 @@ def is_done(folder: Path, state: State) -> bool:
     return state.round == state.job.rounds or is_settled(state.job.selection, files.history(folder))
 
 
-def keep_model(folder: Path, state: State) -> None:
-    """Write the model that the job's rule selects if no round is left; a later start does it again, after a kill."""
+def keep_model(folder: Path, state: State, is_best: bool = False) -> None:
+    """Write the model that the job's rule selects if no round is left; a later start does it again, after a kill.
+
+    Args:
+        folder: the job's.
+        state: the state after the last closed round.
+        is_best: whether its model is known to be better than any before it.
+    """
     if is_done(folder, state):
-        files.write_model(folder, files.read_best(folder) or state)
+        files.write_model(folder, state if is_best else files.read_best(folder) or state)

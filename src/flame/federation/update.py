@@ -18,7 +18,7 @@ from flame.errors import DataError, UpdateRejected
 from flame.federation.store import decode_arrays, encode_arrays, open_arrays
 from flame.settings import Settings
 
-__all__ = ["SITE_NAME", "LocalResult", "Update", "decode", "difference", "encode", "open_update"]
+__all__ = ["SITE_NAME", "LocalResult", "LocalScore", "Update", "decode", "difference", "encode", "open_update"]
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 _HINT = "The round goes on without this update; look at the site's own log."
@@ -37,6 +37,19 @@ class LocalResult:
     arrays: Mapping[str, NDArray[np.float32]]
     samples: int
     scalars: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class LocalScore:
+    """How good a model is on patients whom a site holds back.
+
+    Args:
+        score: 0 to 1, larger is better.
+        patients: number of these patients, >= 1.
+    """
+
+    score: float
+    patients: int
 
 
 @dataclass(frozen=True)

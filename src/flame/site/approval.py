@@ -129,7 +129,8 @@ def approve(
     put_right(folder, ledger)
     proposal = read_offer(folder, job)
     asked = (proposal.task, proposal.model, proposal.rounds, patients, proposal.masked, proposal.noise_multiplier)
-    reasons = refusals(policy.model_copy(update={"hours": ()}), Request(*asked), now())
+    request = Request(*asked, passes_on=proposal.passes_on)
+    reasons = refusals(policy.model_copy(update={"hours": ()}), request, now())
     if reasons:
         raise PolicyError(
             f"This site's policy refuses the job {job[:8]}: {'; '.join(reasons)}",

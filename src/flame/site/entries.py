@@ -39,8 +39,19 @@ __all__ = [
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 LONGEST_REASON = 500
-Carried = Literal["model", "update", "keys", "shares", "masked update", "unmasking"]
-"""What a message is; those from "keys" on are the steps of a secure round."""
+Carried = Literal[
+    "model",
+    "update",
+    "keys",
+    "shares",
+    "masked update",
+    "unmasking",
+    "first model",
+    "own model",
+    "scored model",
+    "score",
+]
+"""What a message is; from "keys" to "unmasking" the steps of a secure round, then what follows the last round."""
 
 
 class Opened(Settings):

@@ -186,7 +186,16 @@ def _leaves(proposal: Proposal, policy: Policy, language: Language) -> Section:
         )
         for one in proposal.arrays
     )
-    return Section(heading, (total, *constant), Table(columns, rows))
+    return Section(heading, (total, *_at_the_end(proposal, numbers, language), *constant), Table(columns, rows))
+
+
+def _at_the_end(proposal: Proposal, numbers: int, language: Language) -> Iterator[str]:
+    """What leaves once the rounds are over."""
+    if proposal.scored:
+        yield sentence("leaves.scores", language)
+    if proposal.passes_on:
+        others = str(max(0, len(proposal.sites) - 1))
+        yield sentence("leaves.own_model", language, size=_size(numbers * _FLOAT32), others=others)
 
 
 def _total(proposal: Proposal) -> str:
@@ -241,7 +250,15 @@ def _dearest(noise: float, training: TrainingSettings, policy: Policy) -> Cost:
 
 def _policy(proposal: Proposal, policy: Policy, now: datetime, language: Language) -> Iterator[str]:
     asked = proposal
-    request = Request(asked.task, asked.model, asked.rounds, policy.min_patients, asked.masked, asked.noise_multiplier)
+    request = Request(
+        asked.task,
+        asked.model,
+        asked.rounds,
+        policy.min_patients,
+        asked.masked,
+        asked.noise_multiplier,
+        passes_on=asked.passes_on,
+    )
     reasons = refusals(policy.model_copy(update={"hours": ()}), request, now)
     stopped = sum(not _may_leave(one, policy) for one in proposal.arrays)
     size = sum(map(_count, proposal.arrays)) * _FLOAT32

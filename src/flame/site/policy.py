@@ -46,6 +46,8 @@ class Policy(Settings):
         max_update_bytes: largest update, over all arrays.
         max_update_norm: largest Euclidean norm of an update.
         masked: whether updates may leave under masks only, so that the coordinator sees no site's alone.
+        own_model: whether a model that is trained here alone may go to the other sites, which a job with
+            `evaluation.cross_site = "each_site"` asks for; no by default.
         max_epsilon: most that all jobs together may spend of a patient's privacy (`budget`); a job without noise is
             refused then. 0 asks for no noise and sets no limit.
         delta: chance with which epsilon may not hold; below one in the number of patients, since whoever publishes one
@@ -61,6 +63,7 @@ class Policy(Settings):
     max_update_bytes: int = Field(default=50_000_000, ge=1)
     max_update_norm: float = Field(default=1000.0, gt=0)
     masked: bool = False
+    own_model: bool = False
     max_epsilon: float = Field(default=0.0, ge=0)
     delta: float = Field(default=1e-5, gt=0, lt=1)
     hours: tuple[Hours, ...] = ()
@@ -80,6 +83,7 @@ class Request:
     masks updates, and what noise it adds.
 
     `epsilon` is what the site's patients have spent in all once the round is trained; None if no round is asked for.
+    `passes_on` says that a model which the site trains alone goes to the others.
     """
 
     task: str
@@ -89,6 +93,7 @@ class Request:
     masked: bool = False
     noise_multiplier: float = 0.0
     epsilon: float | None = None
+    passes_on: bool = False
 
 
 def read_policy(path: Path) -> Policy:
@@ -127,6 +132,8 @@ def _reasons(policy: Policy, request: Request, now: datetime) -> Iterator[str]:
         yield f"fewer than {policy.min_patients} patients here fit the job"
     if policy.masked and not request.masked:
         yield "the job has no secure aggregation, without which no update leaves this site"
+    if request.passes_on and not policy.own_model:
+        yield "the job passes a model trained on this site's patients alone on to the other sites"
     yield from _budget_reasons(policy, request)
     if policy.hours and not any(one.hold(now.time()) for one in policy.hours):
         allowed = ", ".join(f"{one.begin:%H:%M} to {one.end:%H:%M}" for one in policy.hours)

@@ -110,8 +110,22 @@ class Proposal(Settings):
         return float(found) if isinstance(found, int | float) and found > 0 else 0.0
 
     @property
+    def scored(self) -> bool:
+        """Whether models are scored here once the rounds are over."""
+        held_back = self._table("selection").get("held_back", 0.0)
+        return bool(held_back) and self._table("evaluation").get("cross_site") != "none"
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether a model that is trained here alone goes to the other sites."""
+        return self._table("evaluation").get("cross_site") == "each_site"
+
+    @property
     def _privacy(self) -> dict[str, Any]:
-        found = self.settings.get("privacy")
+        return self._table("privacy")
+
+    def _table(self, name: str) -> dict[str, Any]:
+        found = self.settings.get(name)
         return found if isinstance(found, dict) else {}
 
 

@@ -63,6 +63,15 @@ SENTENCES: Mapping[str, Mapping[Language, str]] = MappingProxyType(
             "are below. They leave under masks, and with them the number of training samples; the coordinator can read "
             "neither. Figures on how the training went stay here."
         },
+        "leaves.scores": {
+            "en": "After the last round the model that came out comes in once more, and at most one earlier one. How "
+            "well each does on the patients who were held back, and how many they are, is sent back."
+        },
+        "leaves.own_model": {
+            "en": "ONE MORE THING LEAVES, AND GOES FURTHER: a model that is trained here on this hospital's patients "
+            "alone, {size}. The coordinator passes it on to the {others} other hospitals, which measure it on their "
+            "patients; their models come in here and are measured in the same way."
+        },
         "leaves.unknown": {"en": "The job does not say which lists of numbers it would send. Ask before you decide."},
         "stays": {"en": "Images, names, dates, identifiers and tables of patients are no part of it and stay here."},
         "honest": {

@@ -11,17 +11,20 @@ import numpy as np
 import pytest
 from nvflare.apis.signal import Signal
 
-from flame.federation.folder import history
+from flame.federation.closing import read_cross_site
+from flame.federation.folder import encode_model, history
 from flame.federation.gate import Answer
 from flame.federation.job import Job, Limits, job_hash
+from flame.federation.messages import encode_message
 from flame.federation.nvflare.controller import RoundController
 from flame.federation.nvflare.messages import accepted, read_asking, refused
-from flame.federation.nvflare.runs import read_runs
+from flame.federation.nvflare.runs import read_runs, run_folder
 from flame.federation.rounds import State
+from flame.federation.scores import ModelScore
 from flame.federation.stages import read_question
 from flame.federation.update import Update, encode
 from flame.site.audit import audit
-from flame.site.entries import Received, Sent
+from flame.site.entries import Received, Sent, digest
 from flame.site.identity import read_public_key
 from flame.site.ledger import Head
 
@@ -45,6 +48,14 @@ def trained(state: State, site: str) -> Any:
     )
 
 
+def of_all_stages(state: State, site: str) -> Any:
+    """As `trained`; after the last round, how good a model is."""
+    if state.round < state.job.rounds:
+        return trained(state, site)
+    said = ModelScore(job_hash(state.job), site, digest(encode_model(state.arrays)), 0.5, 5)
+    return accepted(Answer(encode_message(said), Head(count=1, hash="0" * 64)))
+
+
 def unwilling(state: State, site: str) -> Any:  # noqa: ARG001
     return refused("not approved")
 
@@ -60,6 +71,7 @@ class Engine:
     late: tuple[tuple[str, int], ...] = ()
     lost: set[str] = field(default_factory=set)
     panics: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def run(self, job: Job = JOB) -> RoundController:
         controller = RoundController(job.model_dump_json(), list(SITES))
@@ -85,6 +97,7 @@ class Engine:
             if site in self.lost:
                 continue
             state = read_question(read_asking(task.data))
+            self.asked.append(task.name)
             sent = SimpleNamespace(client=SimpleNamespace(name=site), result=self.replies[site](state, site))
 
             def deliver(sent: Any = sent) -> None:
@@ -121,6 +134,30 @@ def test_rounds_are_closed_with_all_that_answer_and_the_ledger_holds_both_ways(e
     assert not found.flaws
     whats = [entry.what for entry in found.entries]
     assert sum(isinstance(what, Sent) for what in whats) == sum(isinstance(what, Received) for what in whats) == 6
+
+
+SCORED = Job.model_validate({**JOB.model_dump(), "selection": {"held_back": 0.2}})
+
+
+def test_when_the_rounds_are_over_sites_score_the_model_and_the_ledger_holds_it(engine: Engine) -> None:
+    engine.replies = {"a": of_all_stages, "b": of_all_stages, "c": trained}  # c sends an update where a score is asked
+    engine.run(SCORED)
+    assert not engine.panics
+    assert engine.asked == ["train"] * 6 + ["score"] * 3
+    run = run_folder(engine.kit, SCORED)
+    found = read_cross_site(run)
+    assert found is not None
+    (row,) = found["models"]
+    assert row["scores"] == {site: {"score": 0.5, "patients": 5} for site in ("a", "b")}
+    assert set(row["refused"]) == {"c"}
+    assert (run / "model.json").exists()
+    ledger = engine.kit / "ledger"
+    whats = [entry.what for entry in audit(ledger, read_public_key(ledger / "identity.pub")).entries]
+    models = [what for what in whats if isinstance(what, Sent) and what.kind == "scored model"]
+    assert {what.digest for what in models} == {digest((run / "model.safetensors").read_bytes())}
+    assert len(models) == sum(isinstance(what, Received) and what.kind == "score" for what in whats) == 3
+    engine.run(SCORED)
+    assert len(engine.asked) == 9
 
 
 def test_an_answer_after_its_round_is_closed_is_dropped(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from nvflare.apis.signal import Signal
 
 from flame.errors import FlameError
 from flame.federation import folder as files
+from flame.federation.closing import finish
 from flame.federation.folder import RoundReport
 from flame.federation.job import Job
 from flame.federation.local import initial_arrays
@@ -23,7 +24,7 @@ from flame.federation.nvflare.runs import note_failure, note_halt, run_folder
 from flame.federation.rounds import State, first_state
 from flame.federation.secure_round import secure_round
 from flame.federation.stages import TRAIN, Ask, question
-from flame.federation.steps import begin, close, has_answered, is_done, keep, keep_model
+from flame.federation.steps import begin, close, has_answered, is_done, keep
 from flame.federation.watch import forget_watch
 
 __all__ = ["RoundController"]
@@ -79,10 +80,10 @@ class RoundController(Controller):
         files.load_state(self._folder, self._job)  # writes job.toml, on which the claim lies
         with files.claimed(self._folder):
             state = begin(self._folder, first)
-            keep_model(self._folder, state)
+            finish(first, state, self._folder, ask)
             while not self._stopping and not is_done(self._folder, state):
                 state, report = self._round(state, ask)
-                keep_model(self._folder, state)
+                finish(first, state, self._folder, ask)
                 files.clean(self._folder, state.round)
                 _log.info("round %d closed with %s", report.round, ", ".join(report.samples))
 

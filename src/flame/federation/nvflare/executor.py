@@ -10,12 +10,13 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import make_reply
 
 from flame.errors import EngineError, FlameError
+from flame.federation.closing_gate import gated_closing
 from flame.federation.gate import Answer, House, Refused, gated_answer
 from flame.federation.nvflare.messages import accepted, read_asking, refused
 from flame.federation.nvflare.passport import read_passport
 from flame.federation.nvflare.study import read_folders, read_kit
 from flame.federation.seat import Seat
-from flame.federation.stages import STAGES, TRAIN, Stage, read_question
+from flame.federation.stages import ALONE, SCORE, STAGES, TRAIN, Stage, read_question
 
 __all__ = ["SiteExecutor"]
 
@@ -55,6 +56,8 @@ class SiteExecutor(Executor):
         house = House(found.name, folders.data, folders.work)
         if stage == TRAIN:
             return gated_answer(read_question(content), house, now)
+        if stage in (ALONE, SCORE):
+            return gated_closing(stage, read_question(content), house, now)
         if self._seat is None:
             self._seat = Seat(house, read_passport(kit), [site.name for site in found.study.sites])
         return self._seat.answer(stage, content, now)

@@ -41,7 +41,7 @@ class Record:
     def sent(self, state: State, stage: Stage, messages: Mapping[str, bytes]) -> None:
         """Questions of the running round are about to leave: site -> message."""
         about = {"job": job_hash(state.job), "round": state.round, "kind": stage.question, "arrays": ()}
-        if stage.question == "model":  # the site's ledger names the model, whatever it came in
+        if stage.asks_with_model:  # the site's ledger names the model, whatever it came in
             messages = dict.fromkeys(messages, encode_model(state.arrays))
             about["arrays"] = tuple(
                 SentArray(name=name, shape=array.shape, norm=float(np.linalg.norm(array.astype(np.float64))))
