@@ -13,8 +13,11 @@ from flame.cli import (
     data,
     doctor,
     enrol,
+    export,
     import_,
+    ingest,
     predict,
+    prepare,
     rano,
     service,
     site,
@@ -51,10 +54,13 @@ for name, command in (
     ("demo", compare.demo),
     ("compare", compare.compare),
     ("trial", trial.trial),
+    ("ingest", ingest.ingest),
     ("import", import_.import_),
+    ("prepare", prepare.prepare),
     ("check", data.check),
     ("cohort", cohort.cohort),
     ("predict", predict.predict),
+    ("export", export.export),
     ("rano", rano.rano),
     ("verify", site.verify),
     ("doctor", doctor.doctor),
@@ -92,6 +98,7 @@ for word, step in (
     ("resume", coordinator.resume),
     ("stop", coordinator.stop),
     ("supervise", coordinator.supervise),
+    ("track", coordinator.track),
 ):
     at_coordinator.command(word)(guarded(step))
 app.add_typer(at_coordinator, name="coordinator")

@@ -18,6 +18,9 @@ def trial(
     confounding: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="0: arms are randomised; 1: every site offers one arm only.")
     ] = 0.5,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write dicom/: what the sites' archives would hold, of made-up people.")
+    ] = False,
 ) -> None:
     """Simulate a multi-centre trial of photons, protons and carbon ions, with known truth."""
     from flame.cli.progress import stages
@@ -29,3 +32,9 @@ def trial(
     with stages() as show:
         write_trial(out, settings, lambda done, total, site: show("virtual trial", done, total, site))
     typer.echo(f"{sites * patients} patients at {sites} sites: {out / 'sites'}")
+    if dicom:
+        from flame.virtual.hospital import write_hospital
+
+        with stages() as show:
+            write_hospital(out, settings, lambda done, total, site: show("made-up hospitals", done, total, site))
+        typer.echo(f"Their DICOM, of people who do not exist: {out / 'dicom'}")

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from tests.imaging.heads import brain_volume, head, moved, rigid, scanned
+
+from flame.errors import DataError
+from flame.imaging.align import align, displacement_mm, settle
+from flame.records.volume import Grid, Volume
+
+MM = 4.0
+HEAD = head("T1w", spacing_mm=MM)
+BRAIN = brain_volume(MM)
+
+
+def _points():
+    inside = np.argwhere(BRAIN.array > 0.5)[::50]
+    return inside @ BRAIN.grid.affine[:3, :3].T + BRAIN.grid.affine[:3, 3]
+
+
+class TestAlign:
+    @pytest.mark.parametrize(
+        ("degrees", "shift_mm", "spacing_mm"),
+        [((12.0, -5.0, 9.0), (8.0, -6.0, 10.0), 2.0), ((-14.0, 4.0, -11.0), (-15.0, 20.0, -18.0), 4.0)],
+        ids=["nodded", "far"],
+    )
+    def test_a_known_move_is_found(self, degrees, shift_mm, spacing_mm):
+        truth = rigid(degrees, shift_mm)
+        other = moved(head("FLAIR", 2, spacing_mm), np.linalg.inv(truth))
+        found = align(other, head("T1w", 1, spacing_mm), brain_volume(spacing_mm))
+        assert displacement_mm(found.matrix @ np.linalg.inv(truth), _points()) < 0.5
+        assert found.inverse_mm < 0.5
+        assert found.information > found.information_before
+        assert abs(np.linalg.det(found.matrix[:3, :3]) - 1) < 1e-9
+
+    def test_thick_slices_are_aligned_within_a_fraction_of_a_slice(self):
+        truth = rigid((6.0, 3.0, -8.0), (4.0, 5.0, 3.0))
+        other = scanned(moved(head("FLAIR", 2, MM), np.linalg.inv(truth)), (3.0, 3.0, 6.0))
+        found = align(other, HEAD, BRAIN)
+        assert displacement_mm(found.matrix @ np.linalg.inv(truth), _points()) < 1.0
+
+    def test_the_same_images_give_the_same_bytes(self):
+        other = moved(HEAD, rigid((3.0, 0.0, 4.0), (2.0, 2.0, 2.0)))
+        assert align(other, HEAD, BRAIN).matrix.tobytes() == align(other, HEAD, BRAIN).matrix.tobytes()
+
+    def test_an_image_of_nothing_is_refused_or_told_by_its_figure(self):
+        noise = np.random.default_rng(1).normal(100, 10, HEAD.grid.shape).astype(np.float32)
+        try:
+            found = align(Volume(noise, HEAD.grid), HEAD, BRAIN)
+        except DataError:
+            return
+        assert found.information < 0.1
+        assert found.inverse_mm > 4.0
+
+
+class TestSettle:
+    def test_a_frame_that_is_right_is_kept_to_the_byte(self):
+        vouched = rigid((2.0, 1.0, 3.0), (5.0, -4.0, 3.0))
+        other = moved(head("FLAIR", 2, MM), np.linalg.inv(vouched))
+        found = settle(other, HEAD, BRAIN, vouched)
+        assert found.kept
+        np.testing.assert_array_equal(found.matrix, vouched)
+        assert found.aligned.moved_mm < 0.5
+
+    def test_a_frame_that_is_wrong_is_not_believed(self):
+        truth = rigid((4.0, 0.0, 0.0), (0.0, 6.0, 3.0))
+        other = moved(head("FLAIR", 2, MM), np.linalg.inv(truth))
+        found = settle(other, HEAD, BRAIN, np.eye(4))
+        assert not found.kept
+        assert displacement_mm(found.matrix @ np.linalg.inv(truth), _points()) < 0.5
+
+    def test_without_a_voucher_images_are_aligned(self):
+        grid = Grid(HEAD.grid.shape, rigid((0.0, 0.0, 0.0), (30.0, 0.0, 0.0)) @ HEAD.grid.affine)
+        found = settle(Volume(HEAD.array, grid), HEAD, BRAIN, None)
+        assert not found.kept
+        np.testing.assert_allclose(found.matrix[:3, 3], (-30, 0, 0), atol=0.3)
+
+
+def test_displacement_of_a_shift_is_its_length():
+    assert displacement_mm(rigid((0.0, 0.0, 0.0), (3.0, 0.0, 4.0)), _points()) == pytest.approx(5.0)
