@@ -128,7 +128,7 @@ def _struct(one: Dataset, patient: str, size: int) -> None:  # noqa: ARG001
     one.ReferencedFrameOfReferenceSequence = Sequence(
         [item(FrameOfReferenceUID=frame, RTReferencedStudySequence=Sequence([study]))]
     )
-    names = ("GTV_60 Weber", "Nerf optique G", "z Ilse", "PTV-GTV", "gtv flair")
+    names = ("GTV_60 Weber", "Nerf optique G", "z Ilse", "PTV-GTV", "gtv mr")
     one.StructureSetROISequence = Sequence(
         item(ROINumber=n, ReferencedFrameOfReferenceUID=frame, ROIName=name, ROIGenerationAlgorithm="MANUAL")
         for n, name in enumerate(names, 1)

@@ -82,7 +82,11 @@ class TestRecords:
         first, second = rtplan(uid="2.25.1"), rtplan(uid="2.25.2", prescription=50.0, fractions=25)
         (course,) = given([first, second], records("2.25.2", MONDAY, 25))
         assert (course.prescription_gy, course.fractions) == (50.0, 25)
-        assert "1 plans without a treatment record are left out" in course.notes
+        assert course.doubts == ("1 plans without a treatment record are left out",)  # records may be missing
+        draft = rtplan(uid="2.25.1", ApprovalStatus="UNAPPROVED")
+        (course,) = given([draft, second], records("2.25.2", MONDAY, 25))
+        assert course.notes == ("1 plans without a treatment record are left out",)
+        assert course.doubts == ()
 
 
 class TestSeveralPlans:
@@ -112,7 +116,10 @@ class TestSeveralPlans:
         )
         assert (course.prescription_gy, course.fractions) == (60.0, 30)
         assert (course.end - course.start).days == 39
-        assert "no treatment record tells which of 2 plans were given; all are counted" in course.notes
+        assert course.doubts == (
+            "no treatment record tells which of 2 plans were given; all are counted",
+            "start is the day of the plan, end follows from five fractions a week: no treatment record is there",
+        )
         assert "its plans overlap in time; their prescriptions were added" in course.notes
 
     @pytest.mark.parametrize(("gap", "count"), [(90, 1), (91, 2)])
@@ -150,6 +157,10 @@ class TestSeveralPlans:
     def test_a_plan_that_comes_twice_counts_once(self):
         (course,) = given([rtplan(), rtplan()])
         assert course.prescription_gy == 60
+
+    def test_days_that_only_the_plan_tells_are_doubted(self):
+        assert given([rtplan()], records("2.25.1", MONDAY, 30))[0].doubts == ()
+        assert "start is the day of the plan" in given([rtplan()])[0].doubts[0]
 
     def test_no_plan_is_no_course(self):
         assert given([]) == ()

@@ -82,9 +82,11 @@ class TestOnePlan:
         assert found.dose is None
         assert "several doses that differ" in found.notes[0]
 
-    def test_a_dose_of_one_fraction_under_another_name_is_noted(self):
+    def test_a_dose_of_one_fraction_under_another_name_is_doubted(self):
         found = course_doses([dose_of(2.1)], course_of(rtplan()))
-        assert "looks like that of one fraction" in found.notes[0]
+        (doubt,) = found.doubts
+        assert "looks like that of one fraction" in doubt
+        assert course_doses([dose_of(60.0)], course_of(rtplan())).doubts == ()
 
     def test_doses_of_other_plans_are_passed_by(self):
         found = course_doses([dose_of(60.0, plans=("2.25.99",))], course_of(rtplan()))

@@ -1,5 +1,7 @@
 """Folders as they come from a CD, a colleague or a PACS export."""
 
+import os
+
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from tests.dicom.desks import Counting
@@ -63,6 +65,23 @@ def test_a_folder_elsewhere_is_followed_into(tmp_path):
     (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "disk").symlink_to(tmp_path / "elsewhere")
     assert receive_folder(tmp_path / "inbox", Counting()).taken == 1
+
+
+def test_a_folder_that_cannot_be_looked_into_is_counted_and_its_name_told_to_nobody(tmp_path, monkeypatch):
+    (one,) = mr_series(1, 1)
+    for name in ("open", "Weber"):
+        save(one, tmp_path / name / "one")
+    for call in ("scandir", "stat"):
+        there = getattr(os, call)
+
+        def refuse(path, *args, there=there, **words):
+            if "Weber" in str(path):
+                raise PermissionError(13, "Permission denied", str(path))
+            return there(path, *args, **words)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, refuse)
+            assert receive_folder(tmp_path, Counting()) == FolderCounts(files=1, taken=1, closed=1)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -18,6 +18,7 @@ from flame.errors import DataError
 REASONS = {
     "burned-in annotation",
     "colour picture",
+    "compression that cannot be read",
     "conflicting duplicate",
     "damaged",
     "document",

@@ -1,16 +1,18 @@
 """From the store to records: what is made, what is told, and what is not done twice."""
 
+import fcntl
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.uid import CTImageStorage
 from tests.dicom.department import contour, rtdose, rtplan, rtstruct
 from tests.dicom.scans import mr_series
 
 from flame.dicom.ingest import ingest, key_beside
 from flame.dicom.receive import Patience, Wanted
-from flame.errors import ConfigError
+from flame.errors import ConfigError, EngineError
 from flame.records.intake import intake_patients, read_intake
 from flame.records.volume import read_native
 
@@ -96,6 +98,41 @@ def test_what_a_killed_command_left_half_written_is_passed_by(tmp_path):
     stored.unlink()  # it was not there yet
     (again,), findings = bring_in(tmp_path / "in", tmp_path / "intake")
     assert (again.exams, findings) == (1, [])
+    assert not list((tmp_path / "intake").rglob("*.partial.*"))
+
+
+def test_a_folder_at_which_another_process_works_is_left_alone(tmp_path):
+    save(tmp_path / "in", exam()[:1])
+    intake = tmp_path / "intake"
+    intake.mkdir()
+    with (intake / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(EngineError, match="Another process is at work"):
+            bring_in(tmp_path / "in", intake)
+        assert [path.name for path in intake.iterdir()] == [".lock"]
+    assert bring_in(tmp_path / "in", intake)[0]  # what a killed process held is free again
+
+
+def test_a_record_whose_images_are_being_replaced_does_not_count(tmp_path, monkeypatch):
+    """The new exam is before the old one, so exam-01 is another one from then on."""
+    intake, early = tmp_path / "intake", exam(seed=2, series=(1,))
+    save(tmp_path / "in", exam())
+    (made,), _ = bring_in(tmp_path / "in", intake)
+    for one in early:
+        one.StudyDate = one.SeriesDate = one.AcquisitionDate = one.ContentDate = "20240101"
+    save(tmp_path / "in", early)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("flame.dicom.assemble.write_intake", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bring_in(tmp_path / "in", intake)
+    assert intake_patients(intake) == ()
+    (again,), _ = bring_in(tmp_path / "in", intake)
+    assert [one.day for one in read_intake(intake, made.patient).exams] == [0, 64]  # 1 January to 5 March
+    assert not again.again
 
 
 def test_half_a_series_is_told_and_completed_later(tmp_path):
@@ -135,11 +172,15 @@ def test_a_course_has_its_dose_and_the_outline_lies_on_the_exam(tmp_path):
     structures = placed(rtstruct([("GTV", contours)], frame), "2.25.60", frame)
     save(tmp_path / "in", [*scans, plan, dose, structures])
     (made,), findings = bring_in(tmp_path / "in", tmp_path / "intake")
-    assert not [one for one in findings if one.severity != "note"]
+    assert [one.what.partition(",")[0] for one in findings if one.severity != "note"] == [
+        "course 1: start is the day of the plan"
+    ]
     patient = read_intake(tmp_path / "intake", made.patient)
     (course,), (one,) = patient.courses, patient.exams
     assert (course.arm, course.prescription_gy, course.fractions, course.start_day) == ("photon", 60.0, 30, 0)
     assert one.day == -10  # 5 to 15 March
+    assert {row["place"] for row in made.rows if row["exam"]} == {"10 days before course 1"}
+    assert "\t10 days before course 1\t" in (tmp_path / "intake" / "series.tsv").read_text()
     assert course.dose is not None
     assert course.dose.frame == one.images["T1w"].frame
     volume = read_native(tmp_path / "intake" / made.patient / course.dose.file)
@@ -150,6 +191,26 @@ def test_a_course_has_its_dose_and_the_outline_lies_on_the_exam(tmp_path):
     assert mask.grid.shape == (PIXELS, PIXELS, SLICES)
     assert mask.array.sum() == pytest.approx(4 * 9.0 * 9.0 / 0.9**2, rel=0.15)  # four slices of 9 mm by 9 mm
     assert series not in json.dumps(patient.model_dump(mode="json"))
+
+
+def test_what_is_drawn_on_a_ct_of_no_course_is_told(tmp_path):
+    scans, ct = exam(), exam(seed=3, series=(1,))
+    for one in ct:
+        one.Modality, one.SOPClassUID = "CT", CTImageStorage
+    frame = ct[0].FrameOfReferenceUID
+    square = [[-90.0, -110.0], [-81.0, -110.0], [-81.0, -101.0], [-90.0, -101.0]]
+    contours = [contour([[x, y, 3.0 * number] for x, y in square]) for number in range(4, 8)]
+    save(tmp_path / "in", [*scans, *ct, placed(rtstruct([("GTV", contours)], frame), "2.25.60", frame)])
+    (made,), findings = bring_in(tmp_path / "in", tmp_path / "intake")
+    assert [(one.severity, one.what) for one in findings] == [
+        ("warning", "structure set 1 was left out: it is drawn on a CT that is no planning CT of a course")
+    ]
+    assert not list((tmp_path / "intake" / made.patient).glob("outlines/*"))
+    save(tmp_path / "in", [placed(rtplan(uid="2.25.1", date="20240315"), "2.25.1", frame)])
+    (made,), findings = bring_in(tmp_path / "in", tmp_path / "intake")
+    (course,) = read_intake(tmp_path / "intake", made.patient).courses
+    assert [one.shows for one in course.outlines] == ["GTV"]
+    assert not [one for one in findings if "left out" in one.what]
 
 
 def test_a_key_among_the_data_is_refused_before_anything_is_written(tmp_path):

@@ -55,6 +55,18 @@ def test_without_a_name_it_lies_on_a_series_of_its_frame(tmp_path, stored):
     assert np.flatnonzero(mask.array.any(axis=(0, 1))).tolist() == [4, 5]
 
 
+def test_a_structure_in_another_frame_than_the_rest_is_left_out_and_told(tmp_path, stored):
+    squares = [contour([[x, y, 3.0 * number] for x, y in SQUARE]) for number in (4, 5)]
+    one = rtstruct([("GTV", squares), ("Brain", squares)])
+    one.StructureSetROISequence[1].ReferencedFrameOfReferenceUID = OTHER_FRAME
+    one.save_as(tmp_path / "s.dcm", enforce_file_format=True)
+    ((found,), findings) = drawn(tmp_path, stored, tmp_path / "s.dcm")
+    assert [outline.name for outline in found.outlines] == ["GTV"]
+    assert [(one.severity, one.what) for one in findings] == [
+        ("warning", "structure set 1: Brain left out: drawn in another frame of reference than its images")
+    ]
+
+
 def test_an_alignment_carries_it_from_another_frame(tmp_path, stored):
     here = drawn(tmp_path / "a", stored, struct(tmp_path / "s.dcm"))[0][0]
     moved = np.eye(4)

@@ -1,5 +1,7 @@
 """Overrides: a person's word is read by line, and a mistake in it is named by line and column."""
 
+import datetime
+
 import numpy as np
 import pytest
 from tests.dicom.scanner import series
@@ -30,6 +32,21 @@ def test_by_key_or_uid_with_or_without_an_exam(tmp_path):
     assert (
         read_overrides(written(tmp_path, f"P1\t{A}\tT2w", columns="patient\tseries\tsequence"), KNOWN)[A].exam is None
     )
+
+
+def test_an_exam_that_is_named_by_a_series_stays_the_same_when_an_earlier_one_comes(tmp_path):
+    late = datetime.datetime(2020, 3, 1, 10)
+    other = series(np.ones((2, 4, 4), int), name="c", moment=late)
+    path = written(tmp_path, f"P1\t{short_key(A)}\tT1ce\t{short_key(other[0].SeriesInstanceUID)}")
+    found = (*FOUND, *series_of(other))
+    assert read_overrides(path, {"P1": found})[A].exam == 2
+    early = series(np.ones((2, 4, 4), int), name="d", moment=late - datetime.timedelta(200))
+    assert read_overrides(path, {"P1": (*found, *series_of(early))})[A].exam == 3
+
+
+def test_what_is_said_of_a_patient_who_cannot_be_read_waits(tmp_path):
+    path = written(tmp_path, f"P1\t{A}\tT1ce\tn/a", "P3\tffffffff\tT1w\tn/a")
+    assert set(read_overrides(path, KNOWN, ["P3"])) == {A}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
-"""Pixel data: cut to size, little endian, compressed ones as they came, none where none belong."""
+"""Pixel data: cut to size, little endian, unpacked, none where none belong."""
+
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
@@ -49,18 +52,61 @@ def test_big_endian_becomes_little_endian() -> None:
     assert clean.Rows == 16
 
 
-def test_compressed_pixels_pass_as_they_came() -> None:
-    one = instance("mr")
-    frame = bytes(range(200))
-    one.PixelData = encapsulate([frame])
-    one["PixelData"].is_undefined_length = True
-    one.file_meta.TransferSyntaxUID = uid.RLELossless
-    clean = deidentify(one, KEY)
-    assert clean.file_meta.TransferSyntaxUID == uid.RLELossless
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEGLSLossless])
+def test_compressed_pixels_are_unpacked(syntax: uid.UID) -> None:
+    one = instance("mr", size=32)
+    pixels = one.pixel_array
+    one.compress(syntax, generate_instance_uid=False)
+    assert one.file_meta.TransferSyntaxUID == syntax
+    clean = deidentify(read_instance(as_file(one, syntax)), KEY)
+    assert clean.file_meta.TransferSyntaxUID == uid.ExplicitVRLittleEndian
+    assert clean.PixelData == pixels.astype("<u2").tobytes()
     content = as_bytes(clean)
     assert content is not None
-    assert frame in content
     assert as_bytes(deidentify(read_instance(content), KEY)) == content
+
+
+def _packed(kind: str, **words: object) -> Dataset:
+    """An instance whose frame another program compressed; its pixels are a ramp of 8 bits."""
+    one = instance("mr", size=64)
+    ramp = (np.arange(64 * 64) // 16).reshape(64, 64).astype(np.uint8)
+    file = BytesIO()
+    Image.fromarray(ramp).save(file, kind, **words)
+    one.BitsAllocated, one.BitsStored, one.HighBit = 8, 8, 7
+    one.PixelData = encapsulate([file.getvalue()])
+    one["PixelData"].VR = "OB"
+    one["PixelData"].is_undefined_length = True
+    return one
+
+
+@pytest.mark.parametrize(
+    ("kind", "syntax", "words"),
+    [
+        ("JPEG", uid.JPEGBaseline8Bit, {"quality": 95, "comment": b"Weber^Ilse"}),
+        ("JPEG2000", uid.JPEG2000Lossless, {"irreversible": False, "no_jp2": True, "comment": b"Weber^Ilse"}),
+    ],
+    ids=["jpeg", "jpeg 2000"],
+)
+def test_what_a_compressed_frame_says_about_itself_goes(kind: str, syntax: uid.UID, words: dict[str, object]) -> None:
+    content = as_file(_packed(kind, **words), syntax)
+    assert b"Weber^Ilse" in content.partition(b"\xe0\x7f\x10\x00")[2]
+    clean = deidentify(read_instance(content), KEY)
+    written = as_bytes(clean)
+    assert written is not None
+    assert b"Weber" not in written
+    assert np.abs(clean.pixel_array.ravel().astype(int) - np.arange(64 * 64) // 16).max() <= 4 * (kind == "JPEG")
+    assert clean.get("LossyImageCompression") == ("01" if kind == "JPEG" else None)
+
+
+def test_frames_that_cannot_be_unpacked_are_refused() -> None:
+    one = _packed("JPEG", quality=95)
+    one.file_meta.TransferSyntaxUID = uid.JPEGLosslessSV1  # a kind of JPEG for which no decoder is here
+    assert _reason(one) == "compression that cannot be read"
+    one.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
+    one.PixelData = encapsulate([bytes(range(200))])
+    assert _reason(one) == "compression that cannot be read"
+    one.Rows = one.Columns = 60_000
+    assert _reason(one) == "compression that cannot be read"
 
 
 @pytest.mark.parametrize(

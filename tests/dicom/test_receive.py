@@ -86,14 +86,34 @@ def test_what_never_comes_is_asked_for_three_times_and_the_rest_still_comes():
     assert received.incomplete == ["series 1 (MR): 1 of 5 did not come"]
 
 
-def test_an_archive_that_sends_the_same_again_and_breaks_off_comes_to_an_end():
-    class Stubborn(Written):
-        def fetch(self, series, instances, desk):
-            super().fetch(series, instances[:0] or ["1.2.1"], desk)
+class Stubborn(Written):
+    """Breaks off every transfer of some series, though it answers every question."""
+
+    def fetch(self, series, instances, desk):
+        if series.uid in self.events:
+            one = Dataset()
+            one.SOPInstanceUID, one.PixelData = self.held[series.uid][0], b""
+            desk.take(one)
+            raise Away("it broke off")
+        Written(self.held).fetch(series, instances, desk)
+
+
+def test_one_series_that_always_breaks_off_does_not_keep_the_next_out():
+    archive, desk = Stubborn({"a": names(5), "b": names(3, first=11)}, ["a"]), Counting()
+    received = receive(archive, Wanted(), desk, Patience(5.0), sleep=lambda _: None)
+    assert (received.series, received.taken, received.missing) == (2, 4, 4)
+    assert received.incomplete == ["series 1 (MR): 4 of 5 did not come"]
+
+
+def test_an_archive_that_always_breaks_off_comes_to_an_end():
+    class Empty(Stubborn):
+        def fetch(self, *_):
             raise Away("it broke off")
 
     with pytest.raises(EngineError, match="did not come back within 5 s"):
-        receive(Stubborn({"a": names(5)}), Wanted(), Counting(), Patience(5.0), sleep=lambda _: None)
+        receive(
+            Empty({"a": names(5), "b": names(3, first=11)}), Wanted(), Counting(), Patience(5.0), sleep=lambda _: None
+        )
 
 
 def test_an_archive_that_cannot_list_instances_is_measured_by_its_own_count():

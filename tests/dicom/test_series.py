@@ -243,6 +243,16 @@ def test_series_come_in_order_of_time_with_their_files(tmp_path):
     assert len(first.files) == 10
 
 
+def test_an_enhanced_image_was_taken_when_its_acquisition_says_and_not_when_it_was_computed():
+    one = enhanced(series(EMPTY))
+    for keyword in ("AcquisitionDate", "AcquisitionTime"):
+        if keyword in one:
+            delattr(one, keyword)
+    one.AcquisitionDateTime, one.ContentDate, one.ContentTime = "20200102101530.5-0500", "20200109", "080000"
+    (found,) = series_of([one])
+    assert (found.date, found.seconds) == (datetime.date(2020, 1, 2), 10 * 3600 + 15 * 60 + 30.5)
+
+
 def test_every_word_of_the_tables_survives_deidentification():
     words = set().union(*(one.words for one in (*ASIDE, *NAMES)), AFTER_CONTRAST, BEFORE_CONTRAST, NOT_CONTRAST)
     assert words - DESCRIPTOR_WORDS == set()

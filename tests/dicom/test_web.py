@@ -1,19 +1,21 @@
 """DICOMweb against a real Orthanc that is killed and comes back."""
 
 import signal
+import struct
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from pydicom.dataset import Dataset
 from tests.dicom.desks import Counting, Striking
 from tests.dicom.instances import as_file
 from tests.dicom.orthanc import Orthanc, inside, orthanc_and_site
 from tests.dicom.scans import mr_series
 
-from flame.dicom.receive import Away, Patience, Series, Wanted, receive
-from flame.dicom.web import PASSWORD, USER, Service, open_web
+from flame.dicom.receive import Patience, Series, Wanted, receive
+from flame.dicom.web import PASSWORD, USER, Service, Web, open_web
 from flame.errors import ConfigError, EngineError
 
 STUDY = [mr_series(1, 63, 128, series=1), mr_series(1, 63, 128, series=2)]
@@ -109,26 +111,67 @@ def test_the_account_comes_from_the_environment(monkeypatch):
         server.shutdown()
 
 
-def test_half_an_instance_at_the_end_of_a_stream_is_not_taken():
-    (one,) = mr_series(1, 1)
-    whole = b"".join([b"--edge\r\nContent-Type: application/dicom\r\n\r\n", as_file(one)])
+class Streaming(BaseHTTPRequestHandler):
+    """Answers every question with the same bytes; the end of the connection is the end of the answer."""
 
-    class Cut(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.0"  # the end of the connection is the end of the answer
+    protocol_version = "HTTP/1.0"
+    answer = b""
 
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", 'multipart/related; type="application/dicom"; boundary=edge')
-            self.end_headers()
-            self.wfile.write(whole[:-200])
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", 'multipart/related; type="application/dicom"; boundary=edge')
+        self.end_headers()
+        self.wfile.write(self.answer)
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_half_an_instance_at_the_end_of_a_stream_is_not_taken(monkeypatch):
+    first, second = mr_series(1, 2)
+    parts = [b"--edge\r\nContent-Type: application/dicom\r\n\r\n" + as_file(one) for one in (first, second)]
+    monkeypatch.setattr(Streaming, "answer", b"\r\n".join(parts)[:-200])
+    asked = Series(str(first.StudyInstanceUID), str(first.SeriesInstanceUID), "MR")
+    desk = Counting()
+    with HTTPServer(("127.0.0.1", 0), Streaming) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with open_web(Service(f"http://127.0.0.1:{server.server_port}/web")) as web:
+            monkeypatch.setattr(web, "instances", lambda _: [])
+            web.fetch(asked, (), desk)
+        server.shutdown()
+    assert set(desk.kept) == {first.SOPInstanceUID}
+
+
+def test_one_instance_that_never_comes_whole_does_not_keep_the_others_out():
+    (good, bad) = mr_series(1, 2)
+
+    class Client:
+        """A service whose first instance was stored damaged."""
+
+        def iter_series(self, *_: object) -> Iterator[Dataset]:
+            raise struct.error("unpack requires a buffer")
+            yield
+
+        def retrieve_instance(self, _study: str, _series: str, uid: str, _media: object) -> Dataset:
+            if uid == bad.SOPInstanceUID:
+                raise IndexError
+            return good
+
+        def search_for_series(self, **_: object) -> list[object]:
+            return [_answer("0020000E", good.SeriesInstanceUID) | _answer("00080060", "MR")]
+
+        def search_for_studies(self, **words: object) -> list[object]:
+            return [] if words["offset"] else [_answer("0020000D", good.StudyInstanceUID)]
+
+        def search_for_instances(self, **_: object) -> list[object]:
+            return [_answer("00080018", one.SOPInstanceUID) for one in (bad, good)]
 
     desk = Counting()
-    with HTTPServer(("127.0.0.1", 0), Cut) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        with open_web(Service(f"http://127.0.0.1:{server.server_port}/web")) as web, pytest.raises(Away):
-            web.fetch(Series(str(one.StudyInstanceUID), str(one.SeriesInstanceUID), "MR"), (), desk)
-        server.shutdown()
-    assert desk.kept == {}
+    received = receive(Web(Client()), Wanted(), desk, Patience(), sleep=lambda _: None)
+    assert set(desk.kept) == {good.SOPInstanceUID}
+    assert (received.taken, received.missing) == (1, 1)
+    assert received.incomplete == ["series 1 (MR): 1 of 2 did not come"]
+
+
+def _answer(tag: str, value: object) -> dict[str, object]:
+    return {tag: {"Value": [str(value)]}}

@@ -9,7 +9,6 @@ import typer
 if TYPE_CHECKING:
     from datetime import date
 
-    from flame.dicom.ingest import Source
 
 __all__ = ["ingest"]
 
@@ -46,12 +45,13 @@ def ingest(
     from rich.table import Table
 
     from flame.cli.progress import stages
+    from flame.cli.sources import source_from
     from flame.dicom.ingest import ingest as bring_in
     from flame.dicom.ingest import key_beside
     from flame.dicom.receive import Patience, Wanted
 
     wanted = Wanted(_ids(patients), _day(since, "--since"), _day(until, "--until"))
-    where = _source(source, own_title, own_port, own_address, get, ca)
+    where = source_from(source, own_title, own_port, own_address, get, ca)
     with stages() as show:
         made, findings = bring_in(where, intake, key or key_beside(intake), wanted, Patience(patience), workers, show)
     console = Console()
@@ -72,28 +72,6 @@ def ingest(
     console.print(f"What each series was taken for, and why: {intake / 'series.tsv'}", highlight=False, soft_wrap=True)
     if errors:
         raise typer.Exit(3)
-
-
-def _source(source: str, own_title: str, own_port: int, own_address: str, get: bool, ca: Path | None) -> "Source":
-    from urllib.parse import urlsplit
-
-    from flame.dicom.pacs import Peer
-    from flame.dicom.web import Service
-    from flame.errors import ConfigError
-
-    if source.startswith(("http://", "https://")):
-        if "@" in urlsplit(source).netloc:
-            raise ConfigError(
-                "The address holds an account", "Set FLAME_DICOMWEB_USER and FLAME_DICOMWEB_PASSWORD instead."
-            )
-        return Service(source, ca)
-    if not source.startswith("pacs://"):
-        return Path(source)
-    title, _, rest = source.removeprefix("pacs://").rpartition("@")
-    host, _, port = rest.rpartition(":")
-    if not title or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConfigError(f"{source!r} is not the address of a PACS", "Give it as pacs://TITLE@host:port.")
-    return Peer(host.strip("[]"), int(port), title, own_title, own_port, own_address, "get" if get else "move")
 
 
 def _ids(path: Path | None) -> tuple[str, ...]:

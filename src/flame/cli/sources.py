@@ -9,11 +9,12 @@ if TYPE_CHECKING:
 __all__ = ["source_from"]
 
 
-def source_from(source: str, own_title: str, own_port: int, get: bool, ca: Path | None) -> "Source":
+def source_from(source: str, own_title: str, own_port: int, own_address: str, get: bool, ca: Path | None) -> "Source":
     """The source that a text names: `pacs://TITLE@host:port`, `https://host/path`, else a folder.
 
     Args:
         own_title, own_port: this machine's, as entered in the PACS.
+        own_address: that the PACS sends to; empty for all that this machine has.
         get: fetch by C-GET instead of C-MOVE.
         ca: certificates (PEM) by which to know a DICOMweb service.
 
@@ -37,4 +38,4 @@ def source_from(source: str, own_title: str, own_port: int, get: bool, ca: Path 
     host, _, port = rest.rpartition(":")
     if not title or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigError(f"{source!r} is not the address of a PACS", "Give it as pacs://TITLE@host:port.")
-    return Peer(host.strip("[]"), int(port), title, own_title, own_port, "get" if get else "move")
+    return Peer(host.strip("[]"), int(port), title, own_title, own_port, own_address, "get" if get else "move")

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from flame.dicom.choice import Decision, decide
 from flame.dicom.convert import Converted, convert
 from flame.dicom.dose import Dose
+from flame.dicom.exams import by_courses
 from flame.dicom.header import datasets_of, number, text
 from flame.dicom.outlines import Drawn, draw_outlines
 from flame.dicom.overrides import Override
@@ -38,9 +39,10 @@ from flame.records.volume import Volume, write_volume
 
 __all__ = ["Assembled", "assemble", "patient_series"]
 
-_VERSION = 1
+_VERSION = 2
 _REMEMBERED = 6
 _INT16 = 32767
+_SAY = "Say in overrides.tsv which exam it belongs to."
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,16 @@ class _Making:
             )
             return None
         origin = treatment.courses[0].start if treatment.courses else days[0]
+        # From here on files change that the record of an earlier call names; without it they do not count.
+        (self.folder / "patient.json").unlink(missing_ok=True)
         drawn, found = draw_outlines(
             self.patient, self.folder, treatment.files, self.series, treatment.alignments, self.volume
         )
         self.findings += found
-        self.files |= {outline.file for one in drawn for outline in one.outlines}
         exams = self._exams(decision, drawn, origin)
+        courses = self._courses(treatment, drawn, origin)
+        self._keep_outlines(exams, courses, drawn)
+        self._place_rows(decision, courses, origin)
         sex, age = self._person(decision, origin)
         try:
             return IntakePatient(
@@ -128,13 +134,19 @@ class _Making:
                 sex=sex,
                 age=age,
                 exams=exams,
-                courses=self._courses(treatment, drawn, origin),
+                courses=courses,
                 alignments=treatment.alignments,
-                notes=tuple(dict.fromkeys(note for course in treatment.courses for note in course.notes)),
+                notes=tuple(dict.fromkeys(note for one in treatment.courses for note in (*one.doubts, *one.notes))),
             )
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
             raise DataError(f"The record is not usable: {where}", "Look at the findings above.") from None
+
+    def _place_rows(self, decision: Decision, courses: Sequence[IntakeCourse], origin: date) -> None:
+        """Say of each series where its exam lies by the courses."""
+        spans = [(course.start_day, course.end_day) for course in courses]
+        places = {one.exam.number: by_courses((one.exam.date - origin).days, spans) for one in decision.exams}
+        self.rows = tuple({**row, "place": places.get(row["exam"])} for row in self.rows)
 
     def volume(self, series: Series) -> Volume:
         """A series as a volume; the last few are remembered."""
@@ -165,11 +177,27 @@ class _Making:
     def _courses(self, treatment: Treatment, drawn: Sequence[Drawn], origin: date) -> tuple[IntakeCourse, ...]:
         doses, found = doses_of(self.patient, treatment)
         self.findings += found
-        on_ct = [planning_ct(course, self.series) for course in treatment.courses]
+        pairs = zip(treatment.courses, doses, strict=True)
+        on_ct = [planning_ct(course, given, self.series) for course, given in pairs]
         return tuple(
             self._course(number, course, doses[number - 1], ct, self._outlines_on(ct, drawn), origin)
             for number, (course, ct) in enumerate(zip(treatment.courses, on_ct, strict=True), 1)
         )
+
+    def _keep_outlines(
+        self, exams: Sequence[IntakeExam], courses: Sequence[IntakeCourse], drawn: Sequence[Drawn]
+    ) -> None:
+        """Keep the outlines that the record names, and tell of the others: nothing drawn is lost in silence."""
+        outlines = [*(one.outlines for one in exams), *(one.outlines for one in courses)]
+        named = {outline.file for several in outlines for outline in several}
+        self.files |= named
+        for one in drawn:
+            if not one.outlines or any(outline.file in named for outline in one.outlines):
+                continue
+            where = "a CT that is no planning CT of a course" if one.on.kind == "CT" else "an MR that is in no exam"
+            what = f"{one.what} was left out: it is drawn on {where}"
+            hint = "Bring in the plan or dose of that CT, or draw it on an MR." if one.on.kind == "CT" else _SAY
+            self.findings.append(Finding("warning", self.patient, what, hint))
 
     def _outlines_on(self, ct: Series | None, drawn: Sequence[Drawn]) -> tuple[Outline, ...]:
         return tuple(

@@ -255,6 +255,7 @@ def _rows(
         yield {
             "patient": patient,
             "exam": exams.get(one.uid),
+            "place": None,
             "series": short_key(one.uid),
             "sequence": what.sequence or "none",
             "used": one.uid in chosen,
@@ -272,4 +273,4 @@ def _rows(
 def write_series_table(path: Path, decisions: Iterable[Decision]) -> None:
     """Write `series.tsv`: every series, what it was taken for and why. Lines can be copied into `overrides.tsv`."""
     columns = ["patient", "exam", "series", "sequence", "used", "taken_for", "by", "three_d", "plane", "slices"]
-    write_table(path, [*columns, "slice_mm", "names", "why"], [row for one in decisions for row in one.rows])
+    write_table(path, [*columns, "slice_mm", "names", "place", "why"], [row for one in decisions for row in one.rows])

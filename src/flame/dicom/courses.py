@@ -29,6 +29,7 @@ class Part:
     end: date
     recorded: date | None = None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -49,6 +50,7 @@ class DatedCourse:
         prescription_gy: the sum of its plans [Gy; Gy(RBE) for ions].
         parts: its plans in order of start.
         notes: what was seen and assumed, in words that tell of nobody.
+        doubts: what a person has to look at, for if it is not so the course is wrong.
     """
 
     arm: Arm
@@ -58,6 +60,7 @@ class DatedCourse:
     end: date
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def since(self, origin: date) -> Course:
         """The course in days since `origin`, which is day 0. No RBE model is known: no plan names one."""
@@ -98,7 +101,7 @@ def courses(plans: Sequence[Plan], delivered: Sequence[Delivered] = ()) -> tuple
     Raises: DataError: if a plan has neither a record nor a day.
     """
     distinct = tuple({plan.uid: plan for plan in plans}.values())
-    chosen, notes = _given(distinct, delivered)
+    chosen, notes, doubts = _given(distinct, delivered)
     parts = sorted((_part(plan, delivered_by(delivered, plan.uid)) for plan in chosen), key=lambda one: one.start)
     groups: list[list[Part]] = []
     for part in parts:
@@ -106,21 +109,21 @@ def courses(plans: Sequence[Plan], delivered: Sequence[Delivered] = ()) -> tuple
             groups[-1].append(part)
         else:
             groups.append([part])
-    return tuple(_course(group, notes) for group in groups)
+    return tuple(_course(group, notes, doubts) for group in groups)
 
 
-def _given(plans: tuple[Plan, ...], delivered: Sequence[Delivered]) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
-    """The plans that were given as far as anything tells, and a note on the others."""
+def _given(
+    plans: tuple[Plan, ...], delivered: Sequence[Delivered]
+) -> tuple[tuple[Plan, ...], tuple[str, ...], tuple[str, ...]]:
+    """The plans that were given as far as anything tells, a note on the others, and a doubt if they may have been."""
     recorded = tuple(plan for plan in plans if delivered_by(delivered, plan.uid))
     if recorded:
-        rest = len(plans) - len(recorded)
-        return recorded, (f"{rest} plans without a treatment record are left out",) if rest else ()
-    approved = tuple(plan for plan in plans if plan.approved)
-    chosen = approved or plans
-    notes = [f"{len(plans) - len(chosen)} plans that are not approved are left out"] if len(chosen) < len(plans) else []
-    if len(chosen) > 1:
-        notes.append(f"no treatment record tells which of {len(chosen)} plans were given; all are counted")
-    return chosen, tuple(notes)
+        rest = [plan for plan in plans if plan not in recorded]
+        notes = (f"{len(rest)} plans without a treatment record are left out",) if rest else ()
+        return (recorded, notes, ()) if all(plan.approved is False for plan in rest) else (recorded, (), notes)
+    chosen = tuple(plan for plan in plans if plan.approved) or plans
+    left = len(plans) - len(chosen)
+    return chosen, (f"{left} plans that are not approved are left out",) if left else (), ()
 
 
 def _part(plan: Plan, records: tuple[Delivered, ...]) -> Part:
@@ -129,11 +132,11 @@ def _part(plan: Plan, records: tuple[Delivered, ...]) -> Part:
         if plan.day is None:
             raise DataError(
                 "A plan has neither a treatment record nor a day of its own",
-                "Bring in its treatment records, or give the start of the course in the table of patients.",
+                "Bring in its treatment records.",
             )
         end = plan.day + timedelta(last_day(plan.fractions))
-        notes = ("start is the day of the plan, end follows from five fractions a week: no treatment record is there",)
-        return Part(plan, plan.fractions, plan.day, end, notes=notes)
+        doubt = "start is the day of the plan, end follows from five fractions a week: no treatment record is there"
+        return Part(plan, plan.fractions, plan.day, end, doubts=(doubt,))
     start, last = records[0].day, records[-1].day
     given = {(group, number or -one.day.toordinal()) for one in records for group, number in one.fractions}
     notes_, end = [], last
@@ -152,7 +155,7 @@ def _part(plan: Plan, records: tuple[Delivered, ...]) -> Part:
     return Part(plan, min(len(given), plan.fractions), start, end, last, tuple(notes_))
 
 
-def _course(parts: Sequence[Part], notes: tuple[str, ...]) -> DatedCourse:
+def _course(parts: Sequence[Part], notes: tuple[str, ...], doubts: tuple[str, ...]) -> DatedCourse:
     """One course of plans in order of start."""
     settled = tuple(_settled(part, parts[place + 1 :]) for place, part in enumerate(parts))
     arm, seen = _arm(settled)
@@ -165,6 +168,8 @@ def _course(parts: Sequence[Part], notes: tuple[str, ...]) -> DatedCourse:
         if not any(part.recorded for part in settled):
             # A base and its boost are often planned on one day.
             end = max(end, start + timedelta(last_day(fractions)))
+    if len(settled) > 1 and not any(part.recorded for part in settled):
+        doubts += (f"no treatment record tells which of {len(settled)} plans were given; all are counted",)
     own = [note for part in settled for note in (*part.plan.notes, *part.notes)]
     return DatedCourse(
         arm,
@@ -174,6 +179,7 @@ def _course(parts: Sequence[Part], notes: tuple[str, ...]) -> DatedCourse:
         end,
         settled,
         tuple(dict.fromkeys((*notes, *seen, *own))),
+        tuple(dict.fromkeys((*doubts, *(doubt for part in settled for doubt in part.doubts)))),
     )
 
 

@@ -74,8 +74,8 @@ def deidentify(dataset: Dataset, key: Key) -> Dataset:
         dataset: one instance as it was read or made, with `file_meta` if its pixel data are compressed.
         key: the site's.
 
-    Returns: explicit VR little endian, or with its pixel data compressed as they came; implicit VR where there are no
-        pixels, for a contour may be longer than explicit VR has room for. `file_meta` is new.
+    Returns: explicit VR little endian, its pixel data unpacked; implicit VR where there are no pixels, for a contour
+        may be longer than explicit VR has room for. `file_meta` is new.
     Raises: Quarantined: if it may not pass or is damaged; neither message nor cause holds a value of it.
     """
     reason = "damaged"

@@ -112,7 +112,7 @@ def read_dose(source: Source, prescription_gy: float | None = None, centigray: b
     if highest > HIGHEST_DOSE_GY or (prescription_gy is not None and highest > HIGHEST_RATIO * prescription_gy):
         raise DataError(
             f"The dose reaches {highest:.4g} Gy: the values look like cGy, under the name of Gy",
-            "If the planning system writes cGy, say so when the data come in; FLAME never divides on its own.",
+            "Export the dose in Gy; FLAME never divides on its own.",
         )
     return dose
 

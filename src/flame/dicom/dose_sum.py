@@ -24,11 +24,15 @@ _ONE_FRACTION = (0.9, 1.3)
 
 @dataclass(frozen=True, eq=False)
 class CourseDoses:
-    """Doses of a whole course: `dose` physical [Gy], `dose_rbe` RBE-weighted [Gy(RBE)]; None where one is not known."""
+    """Doses of a whole course: `dose` physical [Gy], `dose_rbe` RBE-weighted [Gy(RBE)]; None where one is not known.
+
+    `doubts` are what a person has to look at, for if it is as it looks the dose is wrong.
+    """
 
     dose: Dose | None
     dose_rbe: Dose | None
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def course_doses(doses: Sequence[Dose], course: DatedCourse, alignments: Sequence[Alignment] = ()) -> CourseDoses:
@@ -44,9 +48,12 @@ def course_doses(doses: Sequence[Dose], course: DatedCourse, alignments: Sequenc
 
     Raises: DataError: if doses lie in frames that nothing links.
     """
-    physical, notes = _total(doses, course, "PHYSICAL", alignments)
-    weighted, more = _total(doses, course, "EFFECTIVE", alignments) if _weighted(doses, course) else (None, [])
-    return CourseDoses(physical, weighted, tuple(dict.fromkeys([*notes, *more])))
+    physical, notes, doubts = _total(doses, course, "PHYSICAL", alignments)
+    weighted = None
+    if _weighted(doses, course):
+        weighted, more, doubted = _total(doses, course, "EFFECTIVE", alignments)
+        notes, doubts = [*notes, *more], [*doubts, *doubted]
+    return CourseDoses(physical, weighted, tuple(dict.fromkeys(notes)), tuple(dict.fromkeys(doubts)))
 
 
 def added(doses: Sequence[Dose], alignments: Sequence[Alignment] = ()) -> Dose:
@@ -84,13 +91,14 @@ def _weighted(doses: Sequence[Dose], course: DatedCourse) -> bool:
 
 def _total(
     doses: Sequence[Dose], course: DatedCourse, kind: DoseKind, alignments: Sequence[Alignment]
-) -> tuple[Dose | None, list[str]]:
+) -> tuple[Dose | None, list[str], list[str]]:
+    """The sum of one kind, notes, and doubts."""
     uids = {part.plan.uid for part in course.parts}
     whole = [dose for dose in doses if dose.kind == kind and set(dose.plans) == uids]
     several = [dose for dose in whole if dose.summation == "MULTI_PLAN"]
     if len(uids) > 1 and len(several) == 1 and all(part.share == 1 for part in course.parts):
-        return several[0], list(several[0].notes)
-    found, notes = [], []
+        return several[0], list(several[0].notes), _one_fraction(several[0], course.fractions, course.prescription_gy)
+    found, notes, doubts = [], [], []
     for part in course.parts:
         own = [dose for dose in doses if dose.plans == (part.plan.uid,)]
         dose, seen = _of_part(part, [one for one in own if one.kind == kind], alignments)
@@ -101,13 +109,13 @@ def _total(
         notes += seen
         if dose is not None:
             found.append(dose)
+            doubts += _one_fraction(dose, part.plan.fractions, part.plan.prescription_gy * part.share)
     if len(found) < len(course.parts):
         if found or notes:
             notes.append(f"no {_WORDS[kind]} dose of the course: {len(found)} of {len(course.parts)} plans have one")
-        return None, notes
+        return None, notes, []
     total = added(found, alignments)
-    notes += [*total.notes, *_looks_like_one_fraction(total, course)]
-    return total, notes
+    return total, [*notes, *total.notes], doubts
 
 
 _WORDS: dict[DoseKind, str] = {"PHYSICAL": "physical", "EFFECTIVE": "RBE-weighted"}
@@ -177,13 +185,14 @@ def _same(one: Dose, other: Dose) -> bool:
     return one.volume.grid.matches(other.volume.grid) and bool(np.array_equal(one.volume.array, other.volume.array))
 
 
-def _looks_like_one_fraction(dose: Dose, course: DatedCourse) -> list[str]:
-    ratio = float(dose.volume.array.max()) * course.fractions / course.prescription_gy
-    if course.fractions == 1 or not _ONE_FRACTION[0] <= ratio <= _ONE_FRACTION[1]:
+def _one_fraction(dose: Dose, fractions: int, prescription_gy: float) -> list[str]:
+    """A doubt if a dose looks like that of one of several fractions."""
+    highest = float(dose.volume.array.max())
+    if fractions == 1 or not _ONE_FRACTION[0] <= highest * fractions / prescription_gy <= _ONE_FRACTION[1]:
         return []
     return [
-        f"the dose reaches {float(dose.volume.array.max()):.3g} of {course.prescription_gy:.4g} Gy: it looks like that "
-        "of one fraction, under the name of all"
+        f"the dose reaches {highest:.3g} of {prescription_gy:.4g} Gy: it looks like that of one fraction, under the "
+        "name of all"
     ]
 
 

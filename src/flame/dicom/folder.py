@@ -28,6 +28,7 @@ class FolderCounts:
         known: instances that had been handed in before, or came twice.
         other: files that are not DICOM, and DICOMDIR.
         damaged: DICOM files that could not be read.
+        closed: folders below that could not be looked into.
     """
 
     files: int = 0
@@ -35,6 +36,7 @@ class FolderCounts:
     known: int = 0
     other: int = 0
     damaged: int = 0
+    closed: int = 0
 
 
 def receive_folder(
@@ -48,8 +50,9 @@ def receive_folder(
     """
     if not folder.is_dir():
         raise ConfigError(f"The folder {folder} does not exist", "Check the path.")
-    files = sorted(files_below(folder))
-    counts = {"taken": 0, "known": 0, "other": 0, "damaged": 0}
+    closed: list[OSError] = []
+    files = sorted(files_below(folder, closed.append))
+    counts = {"taken": 0, "known": 0, "other": 0, "damaged": 0, "closed": len(closed)}
     seen: set[str] = set()
     for number, path in enumerate(files, 1):
         counts[_hand_in(path, desk, seen)] += 1
@@ -57,16 +60,27 @@ def receive_folder(
     return FolderCounts(len(files), **counts)
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All regular files below a folder, each directory once, however links lead to it."""
+def files_below(folder: Path, closed: Callable[[OSError], None] = lambda _: None) -> Iterator[Path]:
+    """All regular files below a folder, each directory once, however links lead to it.
+
+    Args:
+        closed: told of each directory that cannot be looked into. The error quotes a path, which may hold a name.
+    """
     seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        about = Path(root).stat()
+    for root, folders, names in os.walk(folder, onerror=closed, followlinks=True):
+        try:
+            about = Path(root).stat()
+        except OSError as error:
+            closed(error)
+            continue
         if (about.st_dev, about.st_ino) in seen:
             folders.clear()
             continue
         seen.add((about.st_dev, about.st_ino))
-        yield from (path for name in names if (path := Path(root) / name).is_file())
+        for name in names:
+            path = Path(root) / name
+            if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where it may not look, and names the file
+                yield path
 
 
 def _hand_in(path: Path, desk: Desk, seen: set[str]) -> str:

@@ -2,36 +2,19 @@
 
 import datetime
 import math
-import struct
+import re
 import warnings
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from flame.dicom.reading import MALFORMED
 from flame.errors import DataError
 
-__all__ = ["MALFORMED", "datasets_of", "items", "moment", "number", "numbers", "text", "value", "words"]
-
-MALFORMED = (
-    ArithmeticError,
-    AttributeError,
-    BytesLengthException,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What pydicom raises on a file that is damaged, wherever it happens to notice."""
+__all__ = ["datasets_of", "items", "moment", "number", "numbers", "text", "value", "words"]
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
@@ -100,15 +83,21 @@ def words(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 def moment(dataset: Dataset, *kinds: str) -> tuple[datetime.date | None, float | None]:
     """Date, and time of day [s], by the first of these kinds of event that has a date; None where unknown.
 
+    An enhanced image writes both of its acquisition as one (Acquisition DateTime).
+
     Args:
         kinds: `Acquisition`, `Series`, `Content` or `Study`, in order of preference.
     """
     for kind in kinds:
+        day, clock = text(dataset, f"{kind}Date"), text(dataset, f"{kind}Time")
+        if kind == "Acquisition" and not day:
+            both = text(dataset, "AcquisitionDateTime")
+            day, clock = both[:8], re.split(r"[+-]", both[8:])[0]
         try:
-            date = datetime.datetime.strptime(text(dataset, f"{kind}Date")[:8], "%Y%m%d").date()
+            date = datetime.datetime.strptime(day[:8], "%Y%m%d").date()
         except ValueError:
             continue
-        return date, _seconds(text(dataset, f"{kind}Time"))
+        return date, _seconds(clock)
     return None, None
 
 
@@ -138,7 +127,7 @@ def datasets_of(files: Iterable[Path | Dataset], pixels: bool = True) -> list[Da
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 read.append(pydicom.dcmread(file, stop_before_pixels=not pixels))
-        except (InvalidDicomError, *MALFORMED) as error:
+        except MALFORMED as error:
             raise DataError(
                 f"File {number_} of the series is missing or not readable as DICOM ({type(error).__name__})",
                 "Send the series again.",

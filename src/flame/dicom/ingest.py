@@ -1,6 +1,8 @@
 """The whole way in: receive, de-identify and keep, then make a patient's record out of what is kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+import fcntl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from flame.dicom.receive import Patience, Received, Wanted, receive
 from flame.dicom.series import Series
 from flame.dicom.store import keep_refusals
 from flame.dicom.web import Service, open_web
-from flame.errors import ConfigError, DataError
+from flame.errors import ConfigError, DataError, EngineError
 from flame.records.finding import Finding
 
 __all__ = ["Source", "ingest", "key_beside", "make_records", "take_in"]
@@ -63,15 +65,29 @@ def ingest(
         show: progress.
 
     Returns: patients in order of id, and all findings.
-    Raises: ConfigError: if the key lies in the intake folder, or the source is not usable. EngineError: if the archive
-        stays away or the disk is full; the same call goes on from there.
+    Raises: ConfigError: if the key lies in the intake folder, or the source is not usable. EngineError: if another
+        process is at work in the folder, the archive stays away or the disk is full; the same call goes on from there.
     """
     intake, key_file = intake.resolve(), key_file.resolve()
     _refuse(source, intake, key_file)
-    with quiet():
+    with quiet(), _alone(intake):
         findings = take_in(source, intake, Key.load_or_create(key_file), wanted, patience, show)
         made, more = make_records(intake, processes, show)
     return made, [*findings, *more]
+
+
+@contextmanager
+def _alone(intake: Path) -> Iterator[None]:
+    """Keep other processes out of the folder, and remove what a killed one left half written."""
+    make_private(intake)
+    with (intake / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EngineError(f"Another process is at work in {intake}", "Wait until it is done, or stop it.") from None
+        for partial in intake.rglob(".*.partial.*"):
+            partial.unlink(missing_ok=True)
+        yield
 
 
 def _refuse(source: Source, intake: Path, key_file: Path) -> None:
@@ -111,7 +127,7 @@ def take_in(
     for reason, count in sorted(reasons.items()):
         severity = "note" if reason in _GIVEN else "warning"
         what = f"{count} instances were refused: {reason}"
-        findings.append(Finding(severity, None, what, "See the page on de-identification for what may pass."))  # type: ignore[arg-type]
+        findings.append(Finding(severity, None, what, "See `What may not pass` in docs/hospital.md."))  # type: ignore[arg-type]
     return findings
 
 
@@ -124,7 +140,7 @@ def make_records(
     """
     with quiet():
         known, findings = _known(intake)
-        overrides = read_overrides(intake / "overrides.tsv", known)
+        overrides = read_overrides(intake / "overrides.tsv", known, [one.patient for one in findings if one.patient])
         orders = [_Order(intake, patient, series, overrides) for patient, series in known.items()]
         made: list[Assembled] = []
 
@@ -172,6 +188,9 @@ def _about_folder(counts: FolderCounts) -> list[Finding]:
     if counts.damaged:
         what = f"{counts.damaged} DICOM files are damaged"
         findings.append(Finding("error", None, what, "Copy or send them again; the same command takes in the rest."))
+    if counts.closed:
+        what = f"{counts.closed} folders cannot be looked into"
+        findings.append(Finding("error", None, what, "Let this account read them; the same command takes in the rest."))
     if counts.other:
         findings.append(Finding("note", None, f"{counts.other} files are no DICOM instances", "Nothing."))
     if counts.taken + counts.known == 0:

@@ -69,8 +69,11 @@ _SIDES = {"l": "_L", "left": "_L", "lt": "_L", "g": "_L", "gauche": "_L"} | dict
     ("r", "right", "rt", "d", "droit", "droite"), "_R"
 )
 _DERIVED = re.compile(
-    r"\b(?:minus|moins|sub|subtr|ring|anneau|shell|prv|opti|avoid|dummy|not|without|sans|cropped|wall)\b"
+    r"\b(?:minus|moins|sub|subtr|ring|anneau|shell|prv|opti|avoid|dummy|not|without|sans|cropped|wall"
+    r"|mm|cm|margin|marge|plus|exp|expanded|expansion)\b"
 )
+_ADDED = re.compile(r"\+\s*[0-9]")
+_ON_T2 = re.compile(r"\b(?:flair|t 2|t 2 w)\b")
 _SIDED = {
     "Cochlea",
     "Cornea",
@@ -118,7 +121,15 @@ _REWRITTEN = (
     # a denial that got lost would turn a word into its opposite
     (re.compile(r"\bw/o\b|\bs/(?=[a-z])|(?<![a-z])(?:no|non|nil)(?![a-z])"), " without "),
     (re.compile(r"(?<![a-z0-9])c-(?![a-z0-9])"), " without contrast "),
+    # a `post` that has lost what it came after would be taken for `after contrast`
     (re.compile(r"(?<![a-z])(post|pre)[-_. ]?op(?:eratoire|erative)?(?![a-z])"), r" \1op "),
+    (re.compile(r"(?<![a-z])(post|pre)[-_. ]*(?:surg|chir|resec|biops|crani)[a-z]*"), r" \1op "),
+    (
+        re.compile(
+            r"(?<![a-z])(post|pre)[-_. ]*(?:radiat[a-z]*|xrt|ch[ei]mi?o[a-z]*|crt|rct|tmz|therap[a-z]*|tx|tt)(?![a-z])"
+        ),
+        r" \1 treatment ",
+    ),
     (re.compile(r"\+c"), " c+ "),
     (re.compile(r"dark-fluid"), "darkfluid"),
     (re.compile(r"t2\*"), " t2star "),
@@ -156,12 +167,13 @@ def structure(name: str) -> str | None:
     """The standard name of a structure, or None where the name says nothing on the list, or more than one thing.
 
     `GTV_60`, `gtv t1 MARTIN` and `GTVp` are `GTV`; `nerf optique G` is `OpticNrv_L`. What is made of others, as
-    `PTV-GTV` or `Brain minus PTV`, has no name: it would be taken for what it is not.
+    `PTV-GTV`, `GTV+15mm` or `Brain minus PTV`, has no name: it would be taken for what it is not. Nor has a tumour that
+    was drawn on FLAIR or T2, which holds oedema.
     """
     plain = "".join(one for one in unicodedata.normalize("NFKD", name) if not unicodedata.combining(one))
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])", " ", plain)
     text = " ".join(re.findall(r"[a-z]+|[0-9]+", spaced.casefold()))
-    if _DERIVED.search(text):
+    if _DERIVED.search(text) or _ADDED.search(name):
         return None
     for phrase, word in _PHRASES:
         text = phrase.sub(word, text)
@@ -172,6 +184,8 @@ def structure(name: str) -> str | None:
     if len(found) != 1:
         return None
     (concept,) = found
+    if concept in ("GTV", "Tumour") and _ON_T2.search(text):
+        return None
     sides = {_SIDES[word] for word in words if word in _SIDES} if concept in _SIDED else set()
     return concept + (sides.pop() if len(sides) == 1 else "")
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
-from flame.dicom.header import MALFORMED, text, value
-from flame.dicom.reading import read_instance, silence
+from flame.dicom.header import text, value
+from flame.dicom.reading import MALFORMED, read_instance, silence
 from flame.errors import DataError
 
 __all__ = ["Source", "decimal", "decimals", "items", "opened", "stored", "text", "whole"]
@@ -104,7 +104,7 @@ def stored(dataset: Dataset) -> NDArray[Any]:
     try:
         with silence():
             pixels = np.asarray(dataset.pixel_array)
-    except (RuntimeError, *MALFORMED):
+    except MALFORMED:
         raise DataError(f"The pixel data of {_kind(dataset)} cannot be read", _HINT) from None
     if pixels.size != math.prod(shape):
         raise DataError(f"The pixel data of {_kind(dataset)} are not of the size that it gives", _HINT)

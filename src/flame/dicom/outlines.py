@@ -16,6 +16,7 @@ from flame.dicom.series import Series
 from flame.errors import DataError
 from flame.records.finding import Finding
 from flame.records.intake import Alignment, Outline, Shows
+from flame.records.patient import LABELS
 from flame.records.volume import Grid, Volume, write_volume
 
 __all__ = ["Drawn", "draw_outlines"]
@@ -25,8 +26,9 @@ _UNPLACED = "Bring in the images that it was drawn on."
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Outlines of one object, the series that they lie on, and the plans' structure set that they came from."""
+    """Outlines of one object (`what` in words, as `structure set 1`), and the series that they lie on."""
 
+    what: str
     on: Series
     outlines: tuple[Outline, ...]
 
@@ -65,21 +67,24 @@ def draw_outlines(
         for number, path in enumerate(objects.get(kind, ()), 1):
             what = f"{'structure set' if kind == 'RTSTRUCT' else 'segmentation'} {number}"
             try:
-                on, to_image = _target(path, images, alignments)
-                masks, notes = _masks(kind, path, volume_of(on).grid, to_image)
+                on, frame, to_image = _target(path, images, alignments)
+                masks, notes, elsewhere = _masks(kind, path, volume_of(on).grid, frame, to_image)
             except DataError as error:
                 findings.append(Finding("warning", patient, f"{what} was left out: {error.message}", error.hint))
                 continue
             findings += [Finding("note", patient, f"{what}: {note}", "Nothing.") for note in notes]
+            if elsewhere:
+                told = f"{what}: {', '.join(elsewhere)} left out: drawn in another frame of reference than its images"
+                findings.append(Finding("warning", patient, told, "Export it as a structure set of its own."))
             outlines = tuple(_written(folder, f"{kind.lower()}-{number}", on, volume_of(on).grid, masks))
-            drawn.append(Drawn(on, outlines))
+            drawn.append(Drawn(what, on, outlines))
     return drawn, findings
 
 
 def _target(
     path: Path, images: Sequence[Series], alignments: Sequence[Alignment]
-) -> tuple[Series, NDArray[np.float64] | None]:
-    """The series that an object is drawn on, and the map from the object's frame to that of the series."""
+) -> tuple[Series, str | None, NDArray[np.float64] | None]:
+    """The series that an object is drawn on, the frame that it is drawn in, and the map from that to the series'."""
     dataset = read_instance(path)
     named = {text(one, "SeriesInstanceUID") for one in items(dataset, "ReferencedSeriesSequence")}
     frames = [text(dataset, "FrameOfReferenceUID")]
@@ -95,27 +100,30 @@ def _target(
         raise DataError("the images that it was drawn on are not there", _UNPLACED)
     on = fitting[0]
     if on.frame is None or not own or on.frame in own:
-        return on, None
+        return on, on.frame, None
     matrix = common_frame(own[0], on.frame, alignments)
     if matrix is None:
         raise DataError("nothing says how its frame of reference lies to that of its images", _UNPLACED)
-    return on, matrix
+    return on, own[0], matrix
 
 
 def _masks(
-    kind: str, path: Path, grid: Grid, to_image: NDArray[np.float64] | None
-) -> tuple[list[_Mask], tuple[str, ...]]:
-    """Masks that have a voxel inside."""
+    kind: str, path: Path, grid: Grid, frame: str | None, to_image: NDArray[np.float64] | None
+) -> tuple[list[_Mask], tuple[str, ...], tuple[str, ...]]:
+    """Masks that have a voxel inside; of a label map as a segmentation also the empty ones, whose label is absent."""
     if kind == "RTSTRUCT":
         structures = draw_structures(path, grid, to_image)
-        found = [_Mask(name, shows(name), mask) for name, mask in structures.masks.items()]
+        elsewhere = tuple(name for name, own in structures.frames.items() if frame and own and own != frame)
+        found = [_Mask(name, shows(name), mask) for name, mask in structures.masks.items() if name not in elsewhere]
         notes = structures.notes
     else:
         segments = read_segmentation(path, grid, to_image)
         found = [_Mask(name, one.shows, one.mask) for name, one in segments.items()]
-        notes = ()
-    empty = [one.name for one in found if not one.mask.any()]
-    return [one for one in found if one.mask.any()], (*notes, *(f"{name} has no voxel on its images" for name in empty))
+        notes, elsewhere = (), ()
+    told = LABELS if kind == "SEG" and any(one.mask.any() for one in found) else ()
+    kept = [one for one in found if one.mask.any() or one.shows in told]
+    empty = [one.name for one in found if one not in kept]
+    return kept, (*notes, *(f"{name} has no voxel on its images" for name in empty)), elsewhere
 
 
 def _written(folder: Path, stem: str, on: Series, grid: Grid, masks: Sequence[_Mask]) -> Iterator[Outline]:

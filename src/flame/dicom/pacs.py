@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom import sop_class as sop
 
-from flame.dicom.header import text
+from flame.dicom.header import number, text
 from flame.dicom.receive import Away, Desk, Series, Wanted
 from flame.errors import ConfigError, EngineError, FlameError
 
@@ -140,7 +140,7 @@ class Pacs:
             for patient in wanted.patients or ("",):
                 study = _question("STUDY", StudyDate=wanted.dates, PatientID=patient, StudyInstanceUID="")
                 for answer in self._find(association, study):
-                    if patient and str(answer.get("PatientID", patient)).strip() != patient:
+                    if patient and (text(answer, "PatientID") or patient) != patient:
                         continue  # a PACS may take * and ? in an id for a pattern
                     found += self._series_of(association, answer, wanted)
         return list(dict.fromkeys(found))
@@ -150,7 +150,7 @@ class Pacs:
         asked = _question("IMAGE", StudyInstanceUID=series.study, SeriesInstanceUID=series.uid, SOPInstanceUID="")
         with self._associated([_FIND]) as association:
             answers = self._find(association, asked)
-        return list(dict.fromkeys(uid for answer in answers if (uid := str(answer.get("SOPInstanceUID", "")))))
+        return list(dict.fromkeys(uid for answer in answers if (uid := text(answer, "SOPInstanceUID"))))
 
     def fetch(self, series: Series, instances: Sequence[str], desk: Desk) -> None:
         """Let the PACS send instances to the desk; see `receive.Archive`. Raises: Away, EngineError."""
@@ -189,14 +189,16 @@ class Pacs:
         return 0x0000
 
     def _series_of(self, association: Any, study: Dataset, wanted: Wanted) -> list[Series]:
-        uid = str(study.get("StudyInstanceUID", ""))
+        uid = text(study, "StudyInstanceUID")
+        if not uid:
+            return []  # the question would be about everybody's
         asked = _question(
             "SERIES", StudyInstanceUID=uid, SeriesInstanceUID="", Modality="", NumberOfSeriesRelatedInstances=None
         )
         return [
-            Series(uid, str(answer.SeriesInstanceUID), str(answer.get("Modality", "")), _count(answer))
+            Series(uid, text(answer, "SeriesInstanceUID"), text(answer, "Modality"), _count(answer))
             for answer in self._find(association, asked)
-            if str(answer.get("Modality", "")) in wanted.modalities
+            if text(answer, "Modality") in wanted.modalities and text(answer, "SeriesInstanceUID")
         ]
 
     def _find(self, association: Any, asked: Dataset) -> list[Dataset]:
@@ -260,11 +262,11 @@ class Pacs:
         watch.start()
         try:
             yield association
-        except ValueError as error:  # no accepted context for the question
+        except ValueError:  # no accepted context for the question
             raise EngineError(
                 "The PACS does not offer the service that was asked for",
                 "Use C-MOVE instead of --get or the other way round, or DICOMweb.",
-            ) from error
+            ) from None
         finally:
             ended.set()
             if association.is_established:
@@ -299,5 +301,5 @@ def _question(level: str, **keys: str | None) -> Dataset:
 
 
 def _count(answer: Dataset) -> int | None:
-    value = answer.get("NumberOfSeriesRelatedInstances")
-    return int(value) if value not in (None, "") else None
+    count = number(answer, "NumberOfSeriesRelatedInstances")
+    return None if count is None else int(count)

@@ -4,8 +4,10 @@ import numpy as np
 from pydicom import uid
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.pixels.utils import decompress
 
 from flame.dicom.quarantine import Quarantined
+from flame.dicom.reading import MALFORMED
 from flame.dicom.rules import PIXELS
 
 __all__ = ["IMPLEMENTATION", "packed"]
@@ -23,40 +25,76 @@ _COMPRESSED = {
     uid.HTJ2KLosslessRPCL,
     uid.HTJ2K,
 }
+_LOSSY = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless}
+_DESCRIBING = (
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PixelRepresentation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+)
+_MOST_VOXELS = 2**29
 _BITS = {0x7FE00008: 32, 0x7FE00009: 64}
 _KINDS = {0x7FE00008: "OF", 0x7FE00009: "OD"}
+_UNREADABLE = "compression that cannot be read"
 
 
 def packed(original: Dataset, clean: Dataset, with_pixels: bool) -> FileMetaDataset:
     """Put the pixel data of `original` into `clean` and return the file meta information that goes with them.
 
-    What lies behind the last pixel is cut off. Compressed data pass as they are.
+    What lies behind the last pixel is cut off. Compressed data are unpacked: in their segments is room for comments,
+    thumbnails and names of cameras, of which nothing is left then.
 
-    Raises: Quarantined: if there are none, too few, or they are compressed in a way that no image here is.
+    Raises: Quarantined: if there are none, too few, or they are compressed in a way that cannot be read here.
     """
     syntax, big_endian = _transfer_syntax(original)
-    compressed = syntax not in _UNCOMPRESSED
     if with_pixels:
         tags = [tag for tag in sorted(PIXELS) if tag in original]
         if not tags:
             raise Quarantined("pixel data missing")
         content = _bytes(original, tags[0])
-        if compressed:
-            clean[tags[0]] = DataElement(tags[0], "OB", content, is_undefined_length=True)
-        else:
-            bits = _BITS.get(tags[0]) or _whole(clean, "BitsAllocated")
-            content = _swapped(content, bits) if big_endian else content
-            kind = _KINDS.get(tags[0]) or ("OW" if bits > 8 else "OB")
-            clean[tags[0]] = DataElement(tags[0], kind, _trimmed(content, clean, bits))
+        if syntax in _COMPRESSED:
+            content = _unpacked(content, syntax, clean)
+        bits = _BITS.get(tags[0]) or _whole(clean, "BitsAllocated")
+        content = _swapped(content, bits) if big_endian else content
+        kind = _KINDS.get(tags[0]) or ("OW" if bits > 8 else "OB")
+        clean[tags[0]] = DataElement(tags[0], kind, _trimmed(content, clean, bits))
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\0\1"
     meta.MediaStorageSOPClassUID = clean.SOPClassUID
     meta.MediaStorageSOPInstanceUID = clean.SOPInstanceUID
-    plain = uid.ExplicitVRLittleEndian if with_pixels else uid.ImplicitVRLittleEndian
-    meta.TransferSyntaxUID = syntax if compressed and with_pixels else plain
+    meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian if with_pixels else uid.ImplicitVRLittleEndian
     meta.ImplementationClassUID = uid.UID(IMPLEMENTATION)
     meta.ImplementationVersionName = "FLAME"  # not pydicom's: the same instance is the same file after an upgrade
     return meta
+
+
+def _unpacked(content: bytes, syntax: uid.UID, clean: Dataset) -> bytes:
+    """Compressed pixel data as plain ones; `clean` then describes these."""
+    if _whole(clean, "Rows") * _whole(clean, "Columns") * _whole(clean, "NumberOfFrames", 1) > _MOST_VOXELS:
+        raise Quarantined(_UNREADABLE)
+    image = Dataset()
+    for keyword in _DESCRIBING:
+        if keyword in clean:
+            image[keyword] = clean[keyword]
+    image.PixelData = content
+    image["PixelData"].is_undefined_length = True
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    try:
+        decompress(image, generate_instance_uid=False)
+    except MALFORMED:
+        raise Quarantined(_UNREADABLE) from None
+    for keyword in _DESCRIBING:
+        if keyword in image:
+            clean[keyword] = image[keyword]
+    if syntax in _LOSSY:
+        clean.LossyImageCompression = "01"  # the transfer syntax does not tell any longer
+    return bytes(image.PixelData)
 
 
 def _transfer_syntax(original: Dataset) -> tuple[uid.UID, bool]:

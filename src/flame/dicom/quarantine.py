@@ -32,7 +32,8 @@ _KINDS = (
     ("Video", "video"),
     ("Ultrasound", "other kind of object"),
 )
-_CAPTURED = ("SCREEN", "CAPTURE", "SECONDARY CAPTURE")
+_CAPTURED = ("SCREEN", "CAPTURE", " PROT", "REPORT", "DOSE_INFO")
+"""Parts of image types of pictures of pages, as the patient protocol of a CT (`CT_SOM5 PROT`), which bears a name."""
 _IDENTIFIERS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PatientID")
 
 
@@ -42,7 +43,7 @@ class Quarantined(DataError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"An instance was refused: {reason}",
-            "It was left out. See the page on de-identification for what may pass.",
+            "It was left out. See `What may not pass` in docs/hospital.md.",
         )
         self.reason = reason
 

@@ -142,6 +142,9 @@ def receive(
         show: progress.
         sleep: passes a pause [s].
 
+    A series that the archive breaks off for as long as that, while it answers questions, is left out and told, and the
+    next is asked for; two of them in a row count as an archive that is away.
+
     Raises: EngineError: if the archive stays away; starting again goes on from there.
     """
     reception = _Reception(archive, desk, patience or Patience(), show, sleep)
@@ -160,6 +163,7 @@ class _Reception:
     ) -> None:
         self.archive, self.desk, self.patience, self.show, self.sleep = archive, desk, patience, show, sleep
         self.received, self.expected = Received(), 0
+        self._gave_up = False
         self._one_at_a_time = threading.Lock()
         self._came_back()
 
@@ -171,6 +175,7 @@ class _Reception:
             new = self.desk.take(dataset)
             if new:
                 self.received.taken += 1
+                self._gave_up = False
                 self._came_back()
                 self._tell()
         return new
@@ -187,14 +192,21 @@ class _Reception:
             try:
                 self.archive.fetch(series, asked, self)
             except Away as away:
-                self._pause(away)
+                try:
+                    self._pause(away)
+                except EngineError:
+                    if self._gave_up or not self._answers(series):
+                        raise
+                    self._gave_up = True
+                    self._came_back()
+                    attempts = self.patience.attempts
             else:
                 attempts += 1
                 listed = self.persist(lambda: self.archive.instances(series))  # it may have grown since
                 if not listed:
                     break
             missing = [uid for uid in listed if not self.knows(uid)]
-            if missing and attempts:
+            if missing and 0 < attempts < self.patience.attempts:
                 self.sleep(self.patience.first_pause_s)
         there = len(listed) or max(series.count or 0, self.received.taken - before)
         short = len(missing) if listed else there - (self.received.taken - before)
@@ -213,6 +225,13 @@ class _Reception:
             else:
                 self._came_back()
                 return answer
+
+    def _answers(self, series: Series) -> bool:
+        try:
+            self.archive.instances(series)
+        except Away:
+            return False
+        return True
 
     def _tell(self) -> None:
         here = self.received.taken + self.received.known

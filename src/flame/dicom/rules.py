@@ -47,7 +47,7 @@ _GROUPS = frozenset(
     (0x0008, 0x0018, 0x0020, 0x0028, 0x0062, 0x0070, 0x3004, 0x3006, 0x3008, 0x300A, 0x300C, 0x300E, 0x5200)
 )
 _BY_KIND: dict[str, Rule] = {
-    **dict.fromkeys(("DS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV", "AT", "OF", "OD", "US or SS"), "number"),
+    **dict.fromkeys(("DS", "FL", "FD", "US", "SS", "UL", "SL", "UV", "SV", "AT", "US or SS"), "number"),
     "IS": "count",
     "UI": "uid",
     "CS": "term",
@@ -73,7 +73,7 @@ _NAMED: dict[str, Rule] = {
     **dict.fromkeys(("RTPlanLabel", "StructureSetLabel", "SegmentAlgorithmName"), "label"),
     **dict.fromkeys(("CodeValue", "CodingSchemeDesignator", "CodeMeaning", "LongCodeValue", "URNCodeValue"), "code"),
     **dict.fromkeys(("ReferencedImageSequence", "SourceImageSequence"), "sequence"),
-    **dict.fromkeys(("PositionReferenceIndicator", "TreatmentMachineName", "IssuerOfPatientID"), "empty"),
+    **dict.fromkeys(("PositionReferenceIndicator", "TreatmentMachineName"), "empty"),
     "PatientAge": "age",
     "PatientSex": "term",
     "PatientBirthDate": "empty",

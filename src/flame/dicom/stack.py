@@ -82,7 +82,9 @@ def _refuse_same_place(frames: Sequence[Frame], gaps: NDArray[np.float64]) -> No
         return
     one, two = frames[int(at[0])].marks, frames[int(at[0]) + 1].marks
     causes = [name for name in one | two if one.get(name) != two.get(name)]
-    seen = sorted({frame.marks.get(causes[0], "") for frame in frames}, key=len) if causes else []
+    seen = (
+        sorted({frame.marks.get(causes[0], "") for frame in frames}, key=lambda one: (len(one), one)) if causes else []
+    )
     values = f" ({', '.join(seen[:4])})" if len(seen) > 1 and all(map(_is_number, seen)) else ""
     why = f"they differ in {causes[0]}{values}" if causes else "nothing tells them apart"
     raise DataError(

@@ -27,6 +27,7 @@ __all__ = ["Treatment", "doses_of", "planning_ct", "read_treatment"]
 
 T = TypeVar("T")
 _LOOK = "Export it again if it belongs to the treatment, else leave it out."
+_CHECK = "Compare with the hospital's own records; leave out plans and doses that were not given."
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ def read_treatment(patient: str, series: Sequence[Series]) -> Treatment:
         what = "there is a dose, but no plan that can be used"
         findings.append(Finding("error", patient, what, "Bring in the plan that the dose belongs to."))
     for number, course in enumerate(found, 1):
-        findings += [Finding("note", patient, f"course {number}: {note}", "Nothing.") for note in course.notes]
+        findings += _told(patient, f"course {number}", course.notes, course.doubts)
     return Treatment(found, alignments, files, tuple(findings))
 
 
@@ -89,20 +90,27 @@ def doses_of(patient: str, treatment: Treatment) -> tuple[list[CourseDoses], lis
             findings.append(Finding("error", patient, f"dose of course {number}: {error.message}", error.hint))
             of_course = CourseDoses(None, None)
         found.append(of_course)
-        findings += [
-            Finding("note", patient, f"dose of course {number}: {note}", "Nothing.") for note in of_course.notes
-        ]
+        findings += _told(patient, f"dose of course {number}", of_course.notes, of_course.doubts)
         if of_course.dose is None and of_course.dose_rbe is None:
             what = f"course {number} has no dose that can be used"
             findings.append(Finding("warning", patient, what, "Bring in the dose of its plans."))
     return found, findings
 
 
-def planning_ct(course: DatedCourse, series: Sequence[Series]) -> Series | None:
-    """The CT on which a course was planned: of its plans' frame of reference; of several the one with most slices."""
-    frames = {part.plan.frame for part in course.parts} - {None}
+def planning_ct(course: DatedCourse, doses: CourseDoses, series: Sequence[Series]) -> Series | None:
+    """The CT on which a course was planned: of the frame of its plans or doses; of several the one with most slices."""
+    frames = {part.plan.frame for part in course.parts}
+    frames |= {dose.frame for dose in (doses.dose, doses.dose_rbe) if dose is not None}
+    frames.discard(None)
     fitting = [one for one in series if one.kind == "CT" and one.frame in frames and one.trouble is None]
     return max(fitting, key=lambda one: (one.slices, one.uid), default=None)
+
+
+def _told(patient: str, what: str, notes: Sequence[str], doubts: Sequence[str]) -> list[Finding]:
+    return [
+        *(Finding("warning", patient, f"{what}: {doubt}", _CHECK) for doubt in doubts),
+        *(Finding("note", patient, f"{what}: {note}", "Nothing.") for note in notes),
+    ]
 
 
 def _each(

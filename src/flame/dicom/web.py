@@ -11,8 +11,8 @@ import requests
 import urllib3
 from dicomweb_client.web import DICOMwebClient
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
+from flame.dicom.reading import MALFORMED
 from flame.dicom.receive import Away, Desk, Series, Wanted
 from flame.errors import ConfigError
 
@@ -24,9 +24,19 @@ USER, PASSWORD = "FLAME_DICOMWEB_USER", "FLAME_DICOMWEB_PASSWORD"
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _PATIENT, _MODALITY, _COUNT = "00100020", "00080060", "00201209"
 _REFUSED = (401, 403)
+_LATER = (408, 429, 502, 503, 504)
+"""Answers of a service that is too busy or not quite there."""
+
+_PLAIN, _AS_STORED = (("application/dicom", "1.2.840.10008.1.2.1"),), (("application/dicom", "*"),)
+"""Instances are asked for uncompressed, for a service can unpack what cannot be read here; else as they are stored."""
+
 _PAGE = 1000
 _ASKED_ALONE = 16
 """Up to so many missing instances are fetched one by one; of more, the whole series comes in one stream."""
+
+
+class _NotSent(Away):
+    """The service is there, but what was asked for did not come, or not whole: asking for something else may help."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,10 @@ class Web:
             for study in self._all("search_for_studies", search_filters=filters, fields=["PatientID"]):
                 if patient and (_value(study, _PATIENT) or patient).strip() != patient:
                     continue  # a service may take * and ? in an id for a pattern
-                found += self._series_of(_value(study, _STUDY) or "", wanted)
+                uid = _value(study, _STUDY)
+                found += (
+                    self._series_of(uid, wanted) if uid else []
+                )  # without one, those of everybody would be asked for
         return list(dict.fromkeys(found))
 
     def instances(self, series: Series) -> list[str]:
@@ -94,21 +107,27 @@ class Web:
 
     def fetch(self, series: Series, instances: Sequence[str], desk: Desk) -> None:
         """Hand instances in at the desk as they arrive; see `receive.Archive`. Raises: Away, ConfigError."""
+        alone = instances
         if not instances or len(instances) > _ASKED_ALONE:
-            with _answering():
-                for dataset in self._client.iter_series(series.study, series.uid):
-                    _hand_in(dataset, desk)
-            return
-        for uid in instances:
-            with _answering():
-                _hand_in(self._client.retrieve_instance(series.study, series.uid, uid), desk)
+            if _came_whole(self._stream(series), desk):
+                return
+            alone = [uid for uid in instances or self.instances(series) if not desk.knows(uid)]
+        for uid in alone:
+            if not _came_whole(self._one(series, uid, _PLAIN), desk):
+                _came_whole(self._one(series, uid, _AS_STORED), desk)
+
+    def _stream(self, series: Series) -> Iterator[Dataset]:
+        yield from self._client.iter_series(series.study, series.uid, _PLAIN)
+
+    def _one(self, series: Series, uid: str, syntax: Any) -> Iterator[Dataset]:
+        yield self._client.retrieve_instance(series.study, series.uid, uid, syntax)
 
     def _series_of(self, study: str, wanted: Wanted) -> list[Series]:
         answers = self._all("search_for_series", study_instance_uid=study, fields=["NumberOfSeriesRelatedInstances"])
         return [
-            Series(study, _value(answer, _SERIES) or "", _value(answer, _MODALITY) or "", _count(answer))
+            Series(study, uid, _value(answer, _MODALITY) or "", _count(answer))
             for answer in answers
-            if _value(answer, _MODALITY) in wanted.modalities
+            if (uid := _value(answer, _SERIES)) and _value(answer, _MODALITY) in wanted.modalities
         ]
 
     def _all(self, question: str, **words: Any) -> list[dict[str, Any]]:
@@ -134,7 +153,7 @@ def _answering() -> Iterator[None]:
             raise ConfigError(
                 f"The service refuses this account (status {status})", f"Set {USER} and {PASSWORD} in the environment."
             ) from None
-        raise Away(f"it answered with status {status}") from None
+        raise (Away if status in _LATER else _NotSent)(f"it answered with status {status}") from None
     except requests.exceptions.SSLError:
         raise ConfigError(
             "The service does not prove who it is (TLS)",
@@ -142,19 +161,31 @@ def _answering() -> Iterator[None]:
         ) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError):
         raise Away("it cannot be reached, or broke off") from None
-    except (InvalidDicomError, EOFError, ValueError):
-        raise Away("its answer is not what DICOMweb sends") from None
+    except MALFORMED:
+        raise _NotSent("its answer is not what DICOMweb sends") from None
 
 
-def _hand_in(dataset: Dataset, desk: Desk) -> None:
-    """Hand in a whole instance; a stream that is cut may end in half of one."""
+def _came_whole(answers: Iterator[Dataset], desk: Desk) -> bool:
+    """Hand in what comes; False if something of it cannot be read or was not sent. Raises: Away, ConfigError."""
+    try:
+        while True:
+            with _answering():
+                dataset = next(answers, None)
+                whole = dataset is None or _is_whole(dataset)
+            if dataset is None or not whole:
+                return whole
+            desk.take(dataset)
+    except _NotSent:
+        return False
+
+
+def _is_whole(dataset: Dataset) -> bool:
+    """Whether all pixels are there; a stream that is cut may end in half of an instance."""
     stored = dataset.get("PixelData")
     bits = int(dataset.get("BitsAllocated") or 0) * int(dataset.get("SamplesPerPixel") or 1)
     voxels = int(dataset.get("Rows") or 0) * int(dataset.get("Columns") or 0) * int(dataset.get("NumberOfFrames") or 1)
     compressed = dataset.file_meta.TransferSyntaxUID.is_compressed
-    if stored is not None and not compressed and len(stored) < voxels * bits // 8:
-        raise Away("it broke off")
-    desk.take(dataset)
+    return stored is None or compressed or len(stored) >= voxels * bits // 8
 
 
 def _value(answer: dict[str, Any], tag: str) -> str | None:

@@ -75,13 +75,11 @@ def align(moving: Volume, fixed: Volume, brain: Volume | None = None) -> Aligned
 
     Raises: DataError: if the images do not overlap.
     """
-    there = _search(moving, fixed, brain, [])
-    carried = None if brain is None else _carried(brain, np.linalg.inv(there.matrix))
-    back = _search(fixed, moving, carried, [])
+    weight = None if brain is None else Volume(_grown(brain), brain.grid)
+    there, back = _both_ways(moving, fixed, weight, [], [])
     if displacement_mm(there.matrix @ back.matrix, _points(fixed, brain)) > _TRUSTED_SHIFT_MM:
-        there = _search(moving, fixed, brain, [there.matrix, np.linalg.inv(back.matrix)])
-        carried = None if brain is None else _carried(brain, np.linalg.inv(there.matrix))
-        back = _search(fixed, moving, carried, [back.matrix, np.linalg.inv(there.matrix)])
+        ahead = [there.matrix, np.linalg.inv(back.matrix)]
+        there, back = _both_ways(moving, fixed, weight, ahead, [np.linalg.inv(one) for one in ahead])
     points = _points(fixed, brain)
     return Aligned(
         there.matrix,
@@ -131,12 +129,21 @@ class _Found:
     before: float
 
 
-def _search(moving: Volume, fixed: Volume, brain: Volume | None, starts: list[Matrix]) -> _Found:
+def _both_ways(
+    moving: Volume, fixed: Volume, weight: Volume | None, ahead: list[Matrix], behind: list[Matrix]
+) -> tuple[_Found, _Found]:
+    """The map from moving to fixed, and the one from fixed to moving, each found on its own."""
+    there = _search(moving, fixed, weight, ahead)
+    carried = None if weight is None else _carried(weight, np.linalg.inv(there.matrix))
+    return there, _search(fixed, moving, carried, behind)
+
+
+def _search(moving: Volume, fixed: Volume, weight: Volume | None, starts: list[Matrix]) -> _Found:
     """Climb from coarse to fine; the matrix maps moving to fixed, the values are mutual information.
 
     Without `starts` the coarsest level finds them, over the whole head: scalp and skull tell more there than the brain.
     """
-    middle, fine = (_pair(moving, fixed, brain, level) for level in _LEVELS_MM[1:])
+    middle, fine = (_pair(moving, fixed, weight, level) for level in _LEVELS_MM[1:])
     if starts:
         tried = [_euler_of(middle, np.linalg.inv(start)) for start in starts]
     else:
@@ -158,12 +165,12 @@ def _information(pair: _Pair) -> float:
         return 0.0
 
 
-def _pair(moving: Volume, fixed: Volume, brain: Volume | None, level_mm: float) -> _Pair:
+def _pair(moving: Volume, fixed: Volume, weight: Volume | None, level_mm: float) -> _Pair:
     still = shrunk(fixed, level_mm)
-    if brain is None:
+    if weight is None:
         mask = np.ones(still.grid.shape, np.uint8)
     else:
-        inside = onto(Volume(_grown(brain), brain.grid), still.grid, how="nearest")
+        inside = onto(weight, still.grid, how="nearest")
         mask = inside if inside.any() else np.ones_like(inside)
     return _Pair(to_image(still), to_image(shrunk(moving, level_mm)), to_image(Volume(mask, still.grid)), level_mm)
 

@@ -92,5 +92,6 @@ def _by_ct(number: int, ct: Volume, placed: PlacedPatient) -> tuple[Matrix, tupl
     about = f"course {number} CT"
     return found.matrix, (
         judge(about, "inverse_mm", found.aligned.inverse_mm),
+        judge(about, "information", found.aligned.information),
         judge(about, "information_gain", found.aligned.information - found.aligned.information_before),
     )

@@ -177,6 +177,7 @@ def _figures(about: str, settled: Settled) -> tuple[Quality, ...]:
         return (judge(about, "vouched_mm", found.moved_mm),)
     return (
         judge(about, "inverse_mm", found.inverse_mm),
+        judge(about, "information", found.information),
         judge(about, "information_gain", found.information - found.information_before),
     )
 

@@ -47,6 +47,13 @@ GAUGES: Mapping[str, Gauge] = MappingProxyType(
             (-0.1, _ANY),
             "alignment may not make images agree less than the scanner's coordinates; 0.02 is the noise of sampling",
         ),
+        "information": Gauge(
+            "mutual information after alignment, over the head around the brain",
+            "nat",
+            (0.15, _ANY),
+            (0.08, _ANY),
+            "sequences of one head share 0.25 and more, also with CT; a head and noise share 0.04",
+        ),
         "coverage": Gauge(
             "share of the brain inside the field of view",
             "",

@@ -1,0 +1,192 @@
+"""The whole way: a hospital's PACS, the door, the site's folder, training, a prediction, and back into the PACS."""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from tests.command import flame
+from tests.dicom.orthanc import DICOM_PORT, Orthanc, orthanc_and_site
+from tests.dicom.test_send_pacs import kept
+
+from flame.dicom.maps import read_masks
+from flame.dicom.pseudonym import Key
+from flame.imaging.itk import onto
+from flame.records.dataset import Site, read_site
+from flame.records.patient import LABELS, REGIONS, Patient
+from flame.records.volume import read_volume
+
+TRIAL = ("--sites", "3", "--patients", "2", "--seed", "5", "--spacing", "4", "--dicom")
+LAST_DAYS = (140, 0)
+"""Up to when the PACS holds each patient: all that a model sees and learns of one, the baseline of the other."""
+
+SETTINGS = """
+seed = 3
+held_out = ["prepared"]
+replicates = 200
+
+[crop]
+spacing_mm = 6.0
+size = 16
+
+[[questions]]
+task = "evolution"
+model = "unet"
+context = "first_post_rt"
+rounds = 2
+training = { batch_size = 1 }
+"""
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What it left: the trial, the site's folder, the prediction, and what the PACS held before and after."""
+
+    trial: Path
+    site: Site
+    key: Key
+    prediction: Path
+    before: dict[str, Dataset]
+    after: dict[str, Dataset]
+
+    @property
+    def truths(self) -> dict[str, Patient]:
+        """The trial's own record by the id that the patient has at the site, with the exams that the PACS holds."""
+        found = {}
+        for record, last in zip(read_site(self.trial / "sites" / "site-1").patients, LAST_DAYS, strict=True):
+            exams = tuple(exam for exam in record.exams if exam.day <= last)
+            original = identity(self.trial, record.id)["patient_id"]
+            found[self.key.patient_id(original)] = replace(record, exams=exams)
+        return found
+
+
+def identity(trial: Path, patient: str) -> dict[str, str]:
+    """Who the made-up person is, as the trial's truth has it."""
+    found: dict[str, str] = json.loads((trial / "truth" / "site-1" / patient / "identity.json").read_text())
+    return found
+
+
+def instances(trial: Path) -> list[Dataset]:
+    """What the PACS of the first site holds: exams up to `LAST_DAYS`, and everything of the radiotherapy."""
+    people = [identity(trial, record.id) for record in read_site(trial / "sites" / "site-1").patients]
+    ends = {
+        one["patient_id"]: (date.fromisoformat(one["day_zero"]) + timedelta(last)).strftime("%Y%m%d")
+        for one, last in zip(people, LAST_DAYS, strict=True)
+    }
+    found = [pydicom.dcmread(file) for file in sorted((trial / "dicom" / "site-1").rglob("*.dcm"))]
+    return [one for one in found if one.Modality.startswith("RT") or one.StudyDate <= ends[one.PatientID]]
+
+
+def run(orthanc: Orthanc, *words: object) -> str:
+    """A flame command on the site's host, which reaches the PACS and nothing else."""
+    done = orthanc.site.run([sys.executable, "-m", "flame", *map(str, words)], timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    home = tmp_path_factory.mktemp("journey")
+    trial, intake, site = home / "trial", home / "intake", home / "prepared"
+    done = flame("trial", trial, *TRIAL)
+    assert done.returncode == 0, done.stderr
+    (home / "settings.toml").write_text(SETTINGS)
+    with orthanc_and_site(home / "orthanc") as orthanc:
+        orthanc.fill(instances(trial))
+        before = kept(orthanc)
+        archive = f"pacs://PACS@{orthanc.host.address}:{DICOM_PORT}"
+        run(orthanc, "ingest", archive, intake)
+        run(orthanc, "prepare", intake, site, "--spacing", "2")
+        sites = [trial / "sites" / "site-2", trial / "sites" / "site-3", site]
+        compared = flame("compare", *sites, "--out", home / "run", "--settings", home / "settings.toml", timeout=900)
+        assert compared.returncode == 0, compared.stderr
+        model = home / "run" / "models" / "evolution-unet-first_post_rt" / "federated-without-prepared"
+        patient = max(read_site(site).patients, key=lambda one: len(one.exams)).id
+        run(
+            orthanc,
+            "predict",
+            model,
+            site,
+            patient,
+            "--arms",
+            "photon,proton",
+            "--horizons",
+            "182",
+            "--out",
+            home / "p",
+        )
+        back = ("--intake", intake, "--source", archive, "--send", archive)
+        run(orthanc, "export", home / "p", site, patient, *back)
+        after = kept(orthanc)
+    return Journey(trial, read_site(site), Key.load_or_create(home / "intake.key"), home / "p", before, after)
+
+
+def dice(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
+    return float(2 * (one & two).sum() / max(1, one.sum() + two.sum()))
+
+
+def test_everybody_comes_in_with_all_exams_and_courses(journey: Journey) -> None:
+    assert {patient.id for patient in journey.site.patients} == set(journey.truths)
+    for patient in journey.site.patients:
+        truth = journey.truths[patient.id]
+        assert [exam.day for exam in patient.exams] == [exam.day for exam in truth.exams]
+        assert [set(exam.sequences) for exam in patient.exams] == [set(exam.sequences) for exam in truth.exams]
+        given = [(one.arm, one.prescription_gy, one.fractions, one.start_day, one.end_day) for one in truth.courses]
+        assert [(o.arm, o.prescription_gy, o.fractions, o.start_day, o.end_day) for o in patient.courses] == given
+
+
+def test_the_tumour_lies_where_the_trial_has_it(journey: Journey) -> None:
+    """The first exam lies in the trial's own frame; every later one was turned and shifted, and is aligned back."""
+    for patient in journey.site.patients:
+        for exam, truth in zip(patient.exams, journey.truths[patient.id].exams, strict=True):
+            assert exam.label_map is not None
+            assert truth.label_map is not None
+            labels = read_volume(exam.label_map)
+            expected = onto(read_volume(truth.label_map), labels.grid, how="nearest")
+            whole = [np.isin(array, REGIONS["WT"]) for array in (labels.array, expected)]
+            assert dice(whole[0], whole[1]) >= 0.95, (patient.id, exam.day)
+            assert set(np.unique(labels.array)) <= {0, *LABELS.values()}
+
+
+def test_the_dose_is_the_trials(journey: Journey) -> None:
+    """Within 1 % of the prescription, or the same value within 1 mm."""
+    for patient in journey.site.patients:
+        (course,), (truth,) = patient.courses, journey.truths[patient.id].courses
+        for path, source in ((course.dose, truth.dose), (course.dose_rbe, truth.dose_rbe)):
+            if course.arm == "photon" and path is None:
+                continue
+            assert path is not None
+            assert source is not None
+            found, native = read_volume(path), read_volume(source)
+            expected = onto(native, found.grid, how="linear")
+            brain = read_volume(patient.exams[0].brain_mask).array > 0
+            steep = np.linalg.norm(np.array(np.gradient(expected, *found.grid.spacing_mm)), axis=0)
+            off = np.abs(found.array - expected)
+            good = (off <= 0.01 * course.prescription_gy) | (off <= steep * 1.0)
+            assert good[brain].mean() >= 0.999, (patient.id, path.name)
+
+
+def test_what_comes_back_lies_on_the_hospitals_images_under_its_own_names(journey: Journey) -> None:
+    new = [dataset for uid, dataset in journey.after.items() if uid not in journey.before]
+    assert journey.before.keys() <= journey.after.keys()
+    kinds = sorted(dataset.Modality for dataset in new)
+    assert kinds == sorted(["SEG"] * 2 + ["OT"] * 6 + ["SR"])
+    summary = json.loads((journey.prediction / "summary.json").read_text())
+    (owner,) = {dataset.PatientID for dataset in new}
+    assert journey.key.patient_id(owner) == summary["patient"]
+    for segmentation in (dataset for dataset in new if dataset.Modality == "SEG"):
+        (referenced,) = {item.SeriesInstanceUID for item in segmentation.ReferencedSeriesSequence}
+        image = [one for one in journey.before.values() if one.SeriesInstanceUID == referenced]
+        assert {one.FrameOfReferenceUID for one in image} == {segmentation.FrameOfReferenceUID}
+        assert {one.PatientName for one in image} == {segmentation.PatientName}
+        masks = read_masks(segmentation)
+        (arm,) = (arm for arm in summary["arms"] if arm in segmentation.SeriesDescription)
+        for region, ml in summary["arms"][arm]["predicted_ml"].items():
+            voxel_ml = float(np.abs(np.linalg.det(masks[region].grid.affine[:3, :3]))) / 1000
+            assert masks[region].array.sum() * voxel_ml == pytest.approx(ml[0], rel=0.15, abs=2.0)
