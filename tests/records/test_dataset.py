@@ -75,6 +75,14 @@ def site(tmp_path):
     return made
 
 
+def test_what_was_read_from_a_relative_folder_is_written_there_again(tmp_path, monkeypatch):
+    write_site(make_site(tmp_path / "site"))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.chdir(tmp_path)
+    write_site(read_site(Path("site")))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 def _validate(folder):
     """What the BIDS validator says about a folder: exit code and errors."""
     validator = Path(sys.executable).with_name("bids-validator-deno")

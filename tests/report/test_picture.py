@@ -55,3 +55,21 @@ def test_a_warning_and_an_assumed_course_have_lines_of_their_own() -> None:
     assert maps_grid(arrays, warned).size_in[1] - plain == pytest.approx(2 * 0.15)
     known = facts | {"familiarity": {"unlike_training": False, "statement": "alike"}, "course": "delivered"}
     assert maps_grid(arrays, known).size_in[1] == plain
+
+
+def test_the_core_is_drawn_where_nobody_outlined_enhancing_tumour(tmp_path: Path) -> None:
+    size = 20
+    predicted = np.zeros((3, size, size), np.float32)
+    predicted[0] = 1.0  # what a model says of enhancing tumour
+    predicted[1, 5:15, 5:15] = 1.0
+    arrays = {"background": np.ones((size, size), np.float32), "predicted_photon_91": predicted}
+    facts = {"horizons": [91], "arms": {"photon": {"support": "factual"}}, "regions_unknown": ["ET"]}
+    grid = maps_grid(arrays, facts)
+    with Image.open(prediction_picture(arrays, facts, tmp_path / "prediction.png")) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    tile, _ = grid.tile_in
+    across = round(160 * (grid.left_in + tile + grid.gap_in + tile / 2))
+    middle = round(160 * (grid.legend_in + grid.head_in + tile / 2))
+    inside, outside = pixels[middle, across], pixels[middle, across - round(160 * 0.4 * tile)]
+    assert inside[0] - inside[2] > 30  # yellow: the core
+    assert np.ptp(outside) == 0  # grey, although enhancing tumour was predicted there

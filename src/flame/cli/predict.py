@@ -37,9 +37,9 @@ def predict(
     if "response" in found.facts:
         shares = ", ".join(f"{arm} {share:.0%}" for arm, share in found.facts["response"]["probability"].items())
         typer.echo(f"response: {shares} ({found.facts['response']['endpoint']})")
-    for part in (found.facts, found.facts.get("response")):
-        if part is not None and part["familiarity"]["unlike_training"]:
-            typer.echo(f"Warning: {part['familiarity']['statement']}")
+    known = [part["familiarity"] for part in (found.facts, found.facts.get("response")) if part is not None]
+    for statement in dict.fromkeys(one["statement"] for one in known if one["unlike_training"]):
+        typer.echo(f"Warning: {statement}")
     typer.echo(f"{len(maps)} maps, summary.json and {picture.name}: {out}\n{found.facts['intended_use']}")
 
 

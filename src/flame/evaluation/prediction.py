@@ -15,7 +15,7 @@ from flame.imaging.cube import resample
 from flame.imaging.prepare import PreparedPatient, observed, prepare_patient
 from flame.models.checkpoint import ModelCard, load_evolution, load_response
 from flame.models.encoding import encode
-from flame.models.familiarity import judge
+from flame.models.familiarity import Familiarity, judge
 from flame.models.networks import NetworkResponse
 from flame.models.prediction import Maps
 from flame.records.dataset import Site
@@ -110,11 +110,22 @@ def _familiarity(patient: PreparedPatient, predicted: ArmsPredicted, card: Model
     course = predicted.courses.get(predicted.given.arm) or next(iter(predicted.courses.values()))
     found = judge(encode(patient, course, card.context), card.context, card.inputs)
     outside = [{"input": one.name, "deviations": round(one.deviations, 1)} for one in found.outside]
-    shown = ", ".join(f"{one.name} ({one.deviations:.1f} SD)" for one in found.outside[:3])
-    statement = f"This patient is unlike the {card.inputs.patients} training patients: {shown}."
+    statement = f"This patient is unlike the {card.inputs.patients} training patients: {_words(found)}."
     if not found.unlike:
         statement = f"This patient is within what the {card.inputs.patients} training patients looked like."
     return {"unlike_training": found.unlike, "statement": statement, "outside": outside}
+
+
+def _words(found: Familiarity) -> str:
+    """What is unknown here and was known in training, then what lies farthest outside."""
+    unknown = [one.name.removesuffix("_unknown") for one in found.outside if one.name.endswith("_unknown")]
+    other = [
+        f"{one.name.replace('_', ' ')} {one.deviations:.1f} SD away"
+        for one in found.outside
+        if one.name.removesuffix("_unknown") not in unknown and not any(one.name.startswith(name) for name in unknown)
+    ]
+    parts = [f"not known: {', '.join(name.replace('_', ' ') for name in unknown)}"] if unknown else []
+    return "; ".join([*parts, *other[:3]])
 
 
 def _response(model: NetworkResponse, card: ModelCard, record: Patient, predicted: ArmsPredicted) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _refuse_misplaced(folder: Path, patient: Patient) -> None:
     if twice:
         raise ValueError(f"patient {patient.id} has two exams on day {twice[0]}")
     for path, expected in _places(folder, patient):
-        if path is not None and folder / path != expected:
+        if path is not None and expected not in (path, folder / path):
             raise ValueError(f"{path} of patient {patient.id} belongs at {expected}")
 
 
