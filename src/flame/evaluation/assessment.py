@@ -25,7 +25,7 @@ from flame.rano.measure import VolumeEstimate
 from flame.rano.presets import Criteria
 from flame.rano.readings import Call
 from flame.rano.series import Findings, read
-from flame.records.patient import Course, Exam, Patient
+from flame.records.patient import Course, Exam, Patient, Region
 from flame.records.volume import Grid
 
 __all__ = ["AssessedExam", "PatientAssessment", "assess_patient", "course_facts", "exam_rows"]
@@ -65,12 +65,14 @@ class PatientAssessment:
 def assess_patient(patient: Patient, criteria: Criteria) -> PatientAssessment:
     """Measure and call all exams of a patient, in days since the end of the first course.
 
-    Raises: DataError: if there is no course or no label map, a file can't be read, or grids differ.
+    Raises: DataError: if there is no course or no label map, a label map does not show what the criteria measure, a
+        file can't be read, or grids differ.
     """
     if not patient.courses:
         raise DataError(
             f"Patient {patient.id} has no radiotherapy course", "Add the course: exams are dated from its end."
         )
+    _refuse_unknown(patient, criteria)
     course = patient.courses[0]
     label_maps, grid = aligned_label_maps(patient)
     scans = [scan(exam, course.end_day, found) for exam, found in zip(patient.exams, label_maps, strict=True)]
@@ -81,6 +83,17 @@ def assess_patient(patient: Patient, criteria: Criteria) -> PatientAssessment:
     calls = assess([one.reading for one in findings], criteria)
     exams = zip(patient.exams, label_maps, findings, calls, strict=True)
     return PatientAssessment(patient, course, criteria, grid, tuple(AssessedExam(*parts) for parts in exams))
+
+
+def _refuse_unknown(patient: Patient, criteria: Criteria) -> None:
+    measured: Region = "TC" if criteria.quantity == "tc_ml" else "ET"
+    for exam in patient.exams:
+        if exam.label_map is not None and measured in exam.unknown_regions:
+            raise DataError(
+                f"Patient {patient.id}, exam of day {exam.day}: the label map does not show {measured}, which "
+                f"{criteria.name} measures",
+                "Outline it, or use criteria for what was outlined: cfb_v2 for a tumour core.",
+            )
 
 
 def _high_dose(patient: Patient, course: Course, grid: Grid) -> NDArray[np.bool_] | None:
