@@ -227,18 +227,23 @@ def test_without_a_quorum_at_the_deadline_a_job_ends_with_reasons_and_goes_on_wh
 
 
 def test_a_full_disk_of_the_coordinator_ends_the_job_and_with_space_it_goes_on(faulty: Faulty, tmp_path: Path) -> None:
-    job = EVOLUTION.model_copy(update={"seed": 16})
+    job = EVOLUTION.model_copy(update={"seed": 16, "rounds": 8})
+    log = faulty.deployment.folder / "coordinator.log"
+    before = len(log.read_text())
     run = faulty.deployment.submit(job)
     wait(lambda: len(rounds(run)) >= 1, SEVERAL_S, "a closed round")
     filler = fill(run.parent)
-    log = faulty.deployment.folder / "coordinator.log"
     try:
-        wait(lambda: "disk is full" in log.read_text(), SEVERAL_S, "the coordinator says so")
-        wait(lambda: "Free some space" in log.read_text(), SEVERAL_S, "and what to do")
+        wait(lambda: "disk is full" in log.read_text()[before:], SEVERAL_S, "the coordinator says so")
+        wait(lambda: "Free some space" in log.read_text()[before:], SEVERAL_S, "and what to do")
         assert not list(run.rglob(".*.partial.*"))
     finally:
         filler.unlink()
-    wait(lambda: "Server runner finished" in log.read_text().rpartition("disk is full")[2], SEVERAL_S, "it has ended")
+    wait(
+        lambda: "Server runner finished" in log.read_text()[before:].rpartition("disk is full")[2],
+        SEVERAL_S,
+        "it has ended",
+    )
     assert not (run / "model.json").exists()
     assert faulty.deployment.submit(job) == run
     assert faulty.deployment.finish(run) == on_one_machine(job, faulty.deployment.trial, tmp_path)

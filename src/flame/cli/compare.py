@@ -45,14 +45,14 @@ def compare(
 
     folders = find_sites(sites)
     names = [folder.name for folder in folders]
-    for finding in overlaps({folder.name: read_site(folder).patients for folder in folders}):
-        if finding.severity == "warning":
-            typer.echo(f"Warning: {finding.what}. {finding.what_to_do}", err=True)
     chosen = names if leave_one_site_out else (held_out or names[-1:])
     if settings is None:
         asked = full_comparison(tuple(chosen), seed, _contexts(context))
     else:
         asked = read_toml(settings, ComparisonSettings)
+    for finding in overlaps({folder.name: read_site(folder).patients for folder in folders}):
+        if finding.severity == "warning":
+            typer.echo(f"Warning: {finding.what}. {finding.what_to_do}", err=True)
     truth = _truth_beside(folders)
     with stages() as show:
         run_comparison(folders, out, asked, processes, show, truth)
