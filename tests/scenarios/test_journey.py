@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from flame.dicom.pseudonym import Key
 from flame.imaging.itk import onto
 from flame.records.dataset import Site, read_site
 from flame.records.patient import LABELS, REGIONS, Patient
-from flame.records.volume import Grid, read_volume
+from flame.records.volume import Grid, Volume, read_volume
 
 TRIAL = ("--sites", "3", "--patients", "2", "--seed", "5", "--spacing", "4", "--dicom")
 LAST_DAYS = (140, 0)
@@ -131,10 +132,6 @@ def dice(one: NDArray[np.bool_], two: NDArray[np.bool_]) -> float:
     return float(2 * (one & two).sum() / max(1, one.sum() + two.sum()))
 
 
-def voxel_ml(grid: Grid) -> float:
-    return abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000
-
-
 def test_everybody_comes_in_with_all_exams_and_courses(journey: Journey) -> None:
     assert {patient.id for patient in journey.site.patients} == set(journey.truths)
     for patient in journey.site.patients:
@@ -189,10 +186,20 @@ def test_what_comes_back_lies_on_the_hospitals_images_under_its_own_names(journe
         image = [one for one in journey.before.values() if one.SeriesInstanceUID == referenced]
         assert {one.FrameOfReferenceUID for one in image} == {segmentation.FrameOfReferenceUID}
         assert {one.PatientName for one in image} == {segmentation.PatientName}
-        masks = read_masks(segmentation)
+        whole = read_masks(segmentation)["WT"]
+        own = drawn_by_the_hospital(journey.before.values(), referenced, whole.grid)
+        assert dice(whole.array > 0, own) >= 0.8  # a network that was hardly trained carries the last map forward
         (arm,) = (arm for arm in summary["arms"] if arm in segmentation.SeriesDescription)
-        for region in summary["arms"][arm]["predicted_ml"]:
-            name = f"sub-{summary['patient']}_arm-{arm}_day-182_{region}_probseg.nii.gz"
-            predicted = read_volume(journey.prediction / name)
-            expected = (predicted.array >= 0.5).sum() * voxel_ml(predicted.grid)
-            assert masks[region].array.sum() * voxel_ml(masks[region].grid) == pytest.approx(expected, rel=0.1, abs=0.5)
+        volume_ml = whole.array.sum() * abs(float(np.linalg.det(whole.grid.affine[:3, :3]))) / 1000
+        assert volume_ml == pytest.approx(summary["arms"][arm]["predicted_ml"]["WT"][0], rel=0.05)
+
+
+def drawn_by_the_hospital(held: Iterable[Dataset], series: str, grid: Grid) -> NDArray[np.bool_]:
+    """The whole tumour as the hospital's own segmentation on a series shows it, at the voxels of `grid`."""
+    found = np.zeros(grid.shape, bool)
+    for dataset in held:
+        if dataset.Modality == "SEG" and dataset.ReferencedSeriesSequence[0].SeriesInstanceUID == series:
+            for name, volume in read_masks(dataset).items():
+                if name in ("NETC", "SNFH", "ET"):
+                    found |= onto(Volume(volume.array.astype(np.float32), volume.grid), grid, how="nearest") > 0
+    return found
