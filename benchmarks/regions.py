@@ -24,7 +24,8 @@ import numpy as np
 
 from flame.federation.folder import encode_model
 from flame.federation.job import Job, Limits, job_hash
-from flame.federation.regions import check_region, close_regions, open_region, region_sum, write_region
+from flame.federation.region_sum import check_region, open_region, write_region
+from flame.federation.regions import close_regions, region_sum
 from flame.federation.rounds import State, close_round, expected, first_state
 from flame.federation.steps import begin, keep
 from flame.federation.update import Update, encode, open_update

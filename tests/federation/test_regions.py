@@ -15,15 +15,8 @@ from flame.errors import ConfigError, EngineError, UpdateRejected
 from flame.federation import embedded
 from flame.federation.folder import history
 from flame.federation.job import Job, job_hash
-from flame.federation.regions import (
-    RegionSum,
-    check_region,
-    close_regions,
-    open_region,
-    region_sum,
-    require_sums,
-    write_region,
-)
+from flame.federation.region_sum import RegionSum, check_region, open_region, write_region
+from flame.federation.regions import close_regions, region_sum, require_sums
 from flame.federation.rounds import State, close_round, encode_state, expected, first_state
 from flame.federation.update import Update
 

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,6 +27,9 @@ __all__ = ["SITES", "Deployment", "deployed", "wait"]
 SITES = ("site-1", "site-2", "site-3")
 ADMIN, RESEARCHER = "ada@coordinator.org", "rae@h1.org"
 PORT = 8443
+
+REGIONS = {"north": ("site-1", "site-2"), "south": ("site-3",)}
+"""For a study whose sites are in regions."""
 
 STUDY = f"""
 name = "rehearsal"
@@ -66,6 +69,7 @@ class Deployment:
     folder: Path
     hosts: dict[str, Host]
     trial: Path
+    regions: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def kit(self, owner: str) -> Path:
         """The folder of somebody's kit."""
@@ -77,9 +81,12 @@ class Deployment:
 
     def start(self, owner: str, environment: Mapping[str, str] | None = None) -> None:
         """Start the coordinator, or a site, as its owner would."""
-        group = "coordinator" if owner == "coordinator" else "site"
+        group = "site" if owner in SITES else "coordinator"
         command = [sys.executable, "-m", "flame", group, "start", self.kit(owner)]
         self.hosts[owner].start(command, self.folder, self.folder / f"{owner}.log", environment)
+        if owner in self.regions:  # it has two processes
+            relay = [*command[:-1], self.kit(f"{owner}-relay")]
+            self.hosts[owner].start(relay, self.folder, self.folder / f"{owner}-relay.log", environment)
 
     def flame(self, *words: str | Path) -> str:
         """Run a command of FLAME's on the coordinator's host; it has to succeed."""
@@ -92,6 +99,10 @@ class Deployment:
         done = self.hosts["coordinator"].run([sys.executable, "-m", "flame", "coordinator", "status", self.kit(ADMIN)])
         return done.stdout.count(" yes ")
 
+    def peer(self, site: str) -> str:
+        """Who asks a site: the coordinator, or the site's region."""
+        return next((region for region, sites in self.regions.items() if site in sites), "coordinator")
+
     def decider(self, site: str) -> Person:
         """The person who decides at a site."""
         return Person(PERSON, read_identity(self.folder / "people" / site))
@@ -99,7 +110,7 @@ class Deployment:
     def approve(self, job: Job, site: str) -> None:
         """Let a site's person approve a job that they were given on another way, before it is handed in."""
         work = self.work(site)
-        proposal = as_proposal(first_state(job, SITES, initial_arrays(job)), "coordinator")
+        proposal = as_proposal(first_state(job, SITES, initial_arrays(job)), self.peer(site))
         with open_ledger(work, site, read_identity(work)) as ledger:
             offer(work, ledger, proposal)
             approve(work, ledger, proposal.job, self.decider(site), read_policy(work / "policy.toml"), patients=4)
@@ -126,8 +137,9 @@ def deployed(
     disks: Mapping[str, int] = MappingProxyType({}),
     environments: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     prepare: Callable[[Deployment], None] = lambda _: None,
+    regions: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Deployment]:
-    """Four hosts with a coordinator and three sites that are connected.
+    """Hosts with a coordinator and three sites that are connected, to it or to their regions' coordinators.
 
     Args:
         trial: a virtual trial of three sites.
@@ -135,21 +147,35 @@ def deployed(
         disks: folder below `folder` -> size of a file system of its own [bytes].
         environments: owner -> variables that its processes get beside those of this one.
         prepare: called when the hosts are there and nothing runs in them.
+        regions: name -> its sites, if there are regions.
     """
-    (folder / "study.toml").write_text(STUDY)
+    (folder / "study.toml").write_text(STUDY + _regions(regions))
     done = flame("coordinator", "provision", folder / "study.toml", "--out", folder / "study")
     assert done.returncode == 0, done.stderr
     with contextlib.ExitStack() as stack:
         for path, size in disks.items():
             stack.enter_context(small_disk(folder / path, size))
-        deployment = Deployment(folder, stack.enter_context(make_hosts(("coordinator", *SITES))), trial)
+        deployment = Deployment(
+            folder, stack.enter_context(make_hosts(("coordinator", *regions, *SITES))), trial, regions
+        )
         for site in SITES:
             _open_site(deployment, site)
         prepare(deployment)
-        for owner in ("coordinator", *SITES):
+        for owner in ("coordinator", *regions, *SITES):
             deployment.start(owner, environments.get(owner))
-        wait(lambda: deployment.connected() == len(SITES), 120, f"three sites connected; see {folder}/*.log")
+        there = len(regions) + len(SITES)
+        wait(lambda: deployment.connected() == there, 120, f"all connected; see {folder}/*.log")
         yield deployment
+
+
+def _regions(regions: Mapping[str, Sequence[str]]) -> str:
+    """The regions' part of a study; their hosts come after the coordinator's."""
+    tables = [
+        f'[[regions]]\nname = "{name}"\norganisation = "{name}"\naddress = "10.77.0.{number}"\n'
+        f"port = {PORT}\nsites = {list(sites)}\n"
+        for number, (name, sites) in enumerate(regions.items(), 2)
+    ]
+    return "\n".join(tables)
 
 
 def _open_site(deployment: Deployment, site: str) -> None:

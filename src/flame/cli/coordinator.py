@@ -47,12 +47,12 @@ def provision(
 
 
 def start(kit: _Kit) -> None:
-    """Run the coordinator until it is stopped by Ctrl-C or a signal."""
-    run(kit, "coordinator")
+    """Run the coordinator, or either process of a region, until it is stopped by Ctrl-C or a signal."""
+    run(kit, "coordinator", "region", "relay")
 
 
-def run(kit: Path, kind: str) -> None:
-    """Become the process of a kit of this kind.
+def run(kit: Path, *kinds: str) -> None:
+    """Become the process of a kit of one of these kinds.
 
     Raises: ConfigError: if the kit is of another kind.
     """
@@ -64,8 +64,8 @@ def run(kit: Path, kind: str) -> None:
 
     require_engine()
     found = read_kit(kit)
-    if found.kind != kind:
-        raise ConfigError(f"{kit} is the kit of a {found.kind}, not of a {kind}", "Name another kit.")
+    if found.kind not in kinds:
+        raise ConfigError(f"{kit} is the kit of a {found.kind}, not of a {kinds[0]}", "Name another kit.")
     settle(kit)
     line = command(kit)
     os.chdir(kit)
@@ -154,8 +154,9 @@ def _show_connected(kit: Path) -> None:
 
     connected, jobs = ask_status(kit.resolve())
     sites, running = Table("site", "connected"), Table("job", "engine's status", "handed in")
-    for site in read_kit(kit).study.sites:
-        sites.add_row(site.name, "yes" if site.name in connected else "no")
+    study = read_kit(kit).study
+    for name in (*(one.name for one in study.regions), *(one.name for one in study.sites)):
+        sites.add_row(name, "yes" if name in connected else "no")
     for job in jobs:
         running.add_row(*job)
     Console().print(sites, running)

@@ -82,7 +82,7 @@ class Kind(StrEnum):
 
 
 def service(
-    kit: Annotated[Path, typer.Argument(help="Folder of a site's or the coordinator's start-up kit.")],
+    kit: Annotated[Path, typer.Argument(help="Folder of a start-up kit; not a person's.")],
     kind: Annotated[Kind, typer.Option(help="What the text is for.")],
     bundle: Annotated[Path, typer.Option(help="For compose: the bundle that the image is built of.")] = Path("bundle"),
 ) -> None:
@@ -91,7 +91,7 @@ def service(
 
 
 def unit(kit: Path) -> str:
-    """A unit for systemd's user instance that runs a site or a coordinator with the Python that runs now.
+    """A unit for systemd's user instance that runs a kit with the Python that runs now.
 
     Raises: ConfigError: if the kit is a person's or a site's that has not been enrolled, or a path can't be written.
     """
@@ -99,7 +99,7 @@ def unit(kit: Path) -> str:
 
     found, writable, _ = _read(kit)
     folder = kit.resolve()
-    line = [sys.executable, "-P", "-m", "flame", found.kind, "start", str(folder)]
+    line = [sys.executable, "-P", "-m", "flame", _group(found), "start", str(folder)]
     return _UNIT.format(
         title=_title(found),
         name=f"flame-{found.name}",
@@ -110,7 +110,7 @@ def unit(kit: Path) -> str:
 
 
 def compose(kit: Path, bundle: Path) -> str:
-    """A Compose file that runs a site or a coordinator in an image made of a bundle.
+    """A Compose file that runs a kit in an image made of a bundle.
 
     Raises: ConfigError: as for `unit`.
     """
@@ -119,15 +119,16 @@ def compose(kit: Path, bundle: Path) -> str:
     user = f"{owner.st_uid}:{owner.st_gid}" if owner.st_uid else f"{_NOBODY}:{_NOBODY}"
     volumes = [line for path in writable for line in _mount(path, read_only=False)]
     volumes += [line for path in readable for line in _mount(path, read_only=True)]
-    if found.kind == "coordinator":
-        volumes.append(f'    ports: ["{found.study.port}:{found.study.port}"]')
+    ports = [one.port for one in found.study.regions if one.relay == found.name]
+    for port in [found.study.port] if found.kind == "coordinator" else ports:
+        volumes.append(f'    ports: ["{port}:{port}"]')
     return _COMPOSE.format(
         title=_title(found),
         name=f"flame-{found.name}".lower(),
         service=found.kind,
         bundle=_yaml(str(bundle.resolve())),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        command=", ".join(map(_yaml, ["/opt/flame/bin/flame", found.kind, "start", str(kit.resolve())])),
+        command=", ".join(map(_yaml, ["/opt/flame/bin/flame", _group(found), "start", str(kit.resolve())])),
         user=user,
         owned=", ".join(map(str, writable)),
         volumes="\n".join(volumes),
@@ -150,6 +151,11 @@ def _read(kit: Path) -> "tuple[Kit, list[Path], list[Path]]":
     if odd:
         raise ConfigError(f"{str(odd[0])!r} can't be written into a service's file", "Rename the folder.")
     return found, writable, readable
+
+
+def _group(found: "Kit") -> str:
+    """The group of commands that starts this kit."""
+    return "site" if found.kind == "site" else "coordinator"
 
 
 def _title(found: "Kit") -> str:

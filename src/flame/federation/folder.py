@@ -38,6 +38,7 @@ from flame.federation.update import Update, open_update
 from flame.files import read_json, write_bytes, write_json, write_text
 
 __all__ = [
+    "LONGEST",
     "RoundReport",
     "claimed",
     "clean",
@@ -65,7 +66,7 @@ __all__ = [
 ]
 
 _ROUNDS, _BEST = "rounds", "best.safetensors"
-_LONGEST = 500  # characters of a reason, which may quote what a site sent: its text must not fill the disk
+LONGEST = 500  # characters of a reason, which may quote what a site sent: its text must not fill the disk
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def read_update(folder: Path, round: int, site: str) -> tuple[Update, int] | Non
 
 def save_refusal(folder: Path, round: int, site: str, reason: str) -> None:
     """Store why the site's update of the running round does not count."""
-    write_json(_site_path(folder, round, site, ".refused.json"), {"reason": reason[:_LONGEST]})
+    write_json(_site_path(folder, round, site, ".refused.json"), {"reason": reason[:LONGEST]})
 
 
 def read_refusal(folder: Path, round: int, site: str) -> str | None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from flame.errors import EngineError, UpdateRejected
@@ -58,7 +59,7 @@ def secure_round(
     """
     files.discard_refusals(folder, state.round)  # of an earlier attempt
     gathering = _Gathering(state, folder, authority, ask)
-    with explained(folder, state):
+    with explained(folder, state.round, partial(refusals, folder, state, ())):
         mean = gathering.mean()
     following = close_secure_round(state, mean)
     report = RoundReport(

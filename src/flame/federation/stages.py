@@ -15,6 +15,7 @@ __all__ = [
     "SCORE",
     "SHARES",
     "STAGES",
+    "SUM",
     "TRAIN",
     "UNMASK",
     "UPDATE",
@@ -41,6 +42,7 @@ class Stage:
 
 
 TRAIN = Stage("train", "model", "update")
+SUM = Stage("train", "model", "region sum")  # the same question, which a region passes on
 KEYS = Stage("keys", "model", "keys")
 SHARES = Stage("shares", "keys", "shares")
 UPDATE = Stage("update", "shares", "masked update")

@@ -5,6 +5,7 @@ Both engines take them, so that the same updates give the same bytes whatever ca
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -117,7 +118,7 @@ def close(
     """
     stored = {site: files.read_update(folder, state.round, site) for site in state.sites}
     updates = {site: update for site, update in stored.items() if update is not None}
-    with explained(folder, state, updates):
+    with explained(folder, state.round, partial(refusals, folder, state, updates)):
         following = (combine or _following)(state, [update for update, _ in updates.values()])
     report = RoundReport(
         round=state.round,
@@ -148,13 +149,13 @@ def refusals(folder: Path, state: State, counted: Collection[str]) -> dict[str, 
 
 
 @contextmanager
-def explained(folder: Path, state: State, counted: Collection[str] = ()) -> Iterator[None]:
-    """Add the sites' refusals to what ends a round, and let the sites be asked again when the job is started again."""
+def explained(folder: Path, round: int, refused: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Add who was refused and why to what ends a round, and let all be asked again when the job is started again."""
     try:
         yield
     except EngineError as error:
-        reasons = "; ".join(f"{site}: {reason}" for site, reason in refusals(folder, state, counted).items())
-        files.discard_refusals(folder, state.round)  # or a second start would fail without asking anybody
+        reasons = "; ".join(f"{site}: {reason}" for site, reason in refused().items())
+        files.discard_refusals(folder, round)  # or a second start would fail without asking anybody
         raise EngineError(f"{error.message}. Refused: {reasons or 'none'}", error.hint) from error
 
 

@@ -18,9 +18,20 @@ from flame.errors import DataError, UpdateRejected
 from flame.federation.store import decode_arrays, encode_arrays, open_arrays
 from flame.settings import Settings
 
-__all__ = ["SITE_NAME", "LocalResult", "LocalScore", "Update", "decode", "difference", "encode", "open_update"]
+__all__ = [
+    "SCALAR_NAME",
+    "SITE_NAME",
+    "LocalResult",
+    "LocalScore",
+    "Update",
+    "decode",
+    "difference",
+    "encode",
+    "open_update",
+]
 
 SITE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+SCALAR_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 _HINT = "The round goes on without this update; look at the site's own log."
 
 
@@ -83,7 +94,7 @@ class _Header(Settings):
     site: str = Field(pattern=SITE_NAME)
     round: int = Field(ge=0)
     samples: int
-    scalars: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")], float]
+    scalars: dict[Annotated[str, Field(pattern=SCALAR_NAME)], float]
 
 
 def difference(

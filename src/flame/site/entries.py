@@ -50,8 +50,10 @@ Carried = Literal[
     "own model",
     "scored model",
     "score",
+    "region sum",
 ]
-"""What a message is; from "keys" to "unmasking" the steps of a secure round, then what follows the last round."""
+"""What a message is; from "keys" to "unmasking" the steps of a secure round, then what follows the last round, and
+what a region passes on."""
 
 
 class Opened(Settings):

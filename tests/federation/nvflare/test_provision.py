@@ -12,7 +12,7 @@ from flame.errors import ConfigError
 from flame.federation.doctor import installed_versions
 from flame.federation.nvflare.provision import provision
 from flame.federation.nvflare.start import settle
-from flame.federation.nvflare.study import Person, Site, Study, read_kit
+from flame.federation.nvflare.study import Person, Region, Site, Study, read_kit
 
 STUDY = Study(
     name="rt",
@@ -26,6 +26,15 @@ STUDY = Study(
     ),
 )
 SITES = ("site-1", "site-2")
+IN_REGIONS = STUDY.model_copy(
+    update={
+        "sites": (*STUDY.sites, Site(name="site-3", organisation="h3")),
+        "regions": (
+            Region(name="north", organisation="n", address="127.0.0.2", port=9443, sites=SITES),
+            Region(name="south", organisation="s", address="127.0.0.3", sites=("site-3",)),
+        ),
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +118,35 @@ def test_the_coordinator_keeps_the_engines_files_in_its_kit(kits: dict[str, Path
     text = json.dumps(local(kits["coordinator"], "resources.json"))
     assert str(kits["coordinator"] / "storage" / "jobs") in text
     assert "/tmp/nvflare" not in text
+
+
+@pytest.fixture(scope="module")
+def kits_in_regions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return provision(IN_REGIONS, tmp_path_factory.mktemp("regions"))
+
+
+def test_a_region_has_two_kits_and_runs_its_own_class(kits_in_regions: dict[str, Path]) -> None:
+    kinds = {name: read_kit(folder).kind for name, folder in kits_in_regions.items()}
+    assert {name for name, kind in kinds.items() if kind == "region"} == {"north", "south"}
+    assert {name for name, kind in kinds.items() if kind == "relay"} == {"north-relay", "south-relay"}
+    resources = local(kits_in_regions["north"], "resources.json")
+    assert resources["class_allow_list"] == ["flame.federation.nvflare.region.RegionExecutor"]
+    assert resources["class_list_enforcement_mode"] == "enforce"
+    assert local(kits_in_regions["site-3"], "resources.json")["class_allow_list"] != resources["class_allow_list"]
+
+
+def test_every_line_of_a_region_is_encrypted_with_certificates_on_both_sides(kits_in_regions: dict[str, Path]) -> None:
+    relay = kits_in_regions["north-relay"]
+    assert local(relay, "comm_config.json")["internal"] == {
+        "scheme": "tcp",
+        "resources": {"host": "127.0.0.2", "port": 9443, "connection_security": "mtls"},
+    }
+    upward = json.loads((relay / "startup" / "fed_relay.json").read_text())["connect_to"]
+    assert (upward["address"], upward["connection_security"]) == ("127.0.0.1:8443", "mtls")
+    for owner in ("north", *SITES):
+        line = local(kits_in_regions[owner], "relay__resources.json")["relay_config"]
+        assert isinstance(line, dict)
+        assert (line["address"], line["connection_security"]) == ("127.0.0.2:9443", "mtls")
+        assert local(kits_in_regions[owner], "comm_config.json")["streaming_chunk_size"] == 262144
+    for key in relay.glob("startup/*.key"):
+        assert key.stat().st_mode & 0o077 == 0

@@ -55,6 +55,38 @@ def test_a_study_that_can_not_be_is_refused(tmp_path: Path, old: str, new: str, 
         study(tmp_path, TEXT.replace(old, new))
 
 
+REGION = '[[regions]]\nname = "north"\norganisation = "n"\naddress = "n.example.org"\nsites = '
+
+
+def test_sites_of_a_region_connect_to_it_and_others_to_the_coordinator(tmp_path: Path) -> None:
+    found = study(tmp_path, TEXT + REGION + '["site-2", "site-1"]\n')
+    assert found.entrance("site-1") == found.entrance("north") == ("north-relay", "n.example.org", 8443)
+    assert found.entrance("north-relay") == ("coordinator", "flame.example.org", 8443)
+    assert study(tmp_path).entrance("site-1") == ("coordinator", "flame.example.org", 8443)
+    assert found.members(["site-1"]) == {"north": ("site-1",)}
+    assert found.members([]) == study(tmp_path).members(["site-1"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("sites", "message"),
+    [
+        ('["site-1"]', "don't hold every site once: 'site-2'"),
+        ('["site-1", "site-2", "site-2"]', "don't hold every site once: 'site-2'"),
+        ('["site-1", "site-2", "site-3"]', "don't hold every site once: 'site-3'"),
+        ("[]", "regions.0.sites"),
+    ],
+)
+def test_regions_hold_every_site_once(tmp_path: Path, sites: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        study(tmp_path, TEXT + REGION + sites + "\n")
+
+
+@pytest.mark.parametrize("name", ["site-1", "coordinator"])
+def test_a_region_has_a_name_of_its_own(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        study(tmp_path, TEXT + REGION.replace("north", name) + '["site-1", "site-2"]\n')
+
+
 def test_a_folder_that_is_no_kit_and_one_that_is_damaged_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no start-up kit"):
         read_kit(tmp_path)

@@ -22,6 +22,7 @@ from flame.federation.doctor import (
     memory_condition,
     processor_condition,
 )
+from flame.federation.nvflare.record import LEDGER
 from flame.federation.nvflare.study import COORDINATOR, Kit, SiteFolders, read_folders, read_kit
 from flame.federation.readiness import (
     data_condition,
@@ -36,15 +37,21 @@ from flame.federation.readiness import (
 __all__ = ["examine_kit", "kit_papers"]
 
 
+_LISTENING = ("coordinator", "relay")
+"""Kits of those that others connect to."""
+
+
 def kit_papers(kit: Path) -> Papers:
     """Where a kit's certificate, key and root lie, as the engine names them."""
     startup = kit / "startup"
-    name = "server" if read_kit(kit).kind == "coordinator" else "client"
+    name = "server" if read_kit(kit).kind in _LISTENING else "client"
     return Papers(startup / f"{name}.crt", startup / f"{name}.key", startup / "rootCA.pem")
 
 
 def examine_kit(kit: Path, now: datetime) -> Iterator[Condition]:
-    """Look at a site's or a coordinator's kit and at all that its process will need; nothing is changed.
+    """Look at a kit of a site, of the coordinator or of a region, and at all that its process will need.
+
+    Nothing is changed.
 
     Args:
         kit: folder.
@@ -57,23 +64,31 @@ def examine_kit(kit: Path, now: datetime) -> Iterator[Condition]:
         raise ConfigError(f"{kit} is the kit of a person, who has nothing to start", "Name a coordinator's or site's.")
     papers = kit_papers(kit)
     yield from certificate_conditions(papers, found.name, now)
-    if found.kind == "coordinator":
-        records: Path | None = kit / "ledger"
-        yield from _coordinator(kit, found, papers)
+    records: Path | None = kit / LEDGER
+    if found.kind in _LISTENING:
+        yield from _listening(kit, found, papers)
     else:
+        above, address, port = found.study.entrance(found.name)
+        yield from reach(address, port, papers, above)
+    if found.kind == "site":
         folders = _folders(kit)
         records = folders.work if folders else None
-        yield from reach(found.study.address, found.study.port, papers, COORDINATOR)
         yield from _site(kit, folders)
+    elif found.kind != "relay":
+        yield disk_condition("space in the kit", kit, COORDINATOR_BYTES)
+        yield ledger_condition(kit / LEDGER)
     yield clock_condition(now, _latest(papers, records))
     yield memory_condition(*available_memory())
     yield from compare_versions(installed_versions(), found.versions)
 
 
-def _coordinator(kit: Path, found: Kit, papers: Papers) -> Iterator[Condition]:
-    yield port_condition(found.study.port, papers)
-    yield disk_condition("space in the kit", kit, COORDINATOR_BYTES)
-    yield ledger_condition(kit / "ledger")
+def _listening(kit: Path, found: Kit, papers: Papers) -> Iterator[Condition]:
+    """The own port; a relay speaks to the coordinator too."""
+    region = next((one for one in found.study.regions if one.relay == found.name), None)
+    yield port_condition(found.study.port if region is None else region.port, papers)
+    if region is not None:
+        upward = Papers(kit / "startup" / "client.crt", kit / "startup" / "client.key", papers.root)
+        yield from reach(found.study.address, found.study.port, upward, COORDINATOR)
 
 
 def _site(kit: Path, folders: SiteFolders | None) -> Iterator[Condition]:

@@ -21,6 +21,8 @@ from flame.federation.nvflare.messages import STOP
 from flame.federation.nvflare.passport import AUTHORITY
 from flame.federation.nvflare.record import LEDGER, Record
 from flame.federation.nvflare.runs import note_failure, note_halt, run_folder
+from flame.federation.nvflare.study import COORDINATOR
+from flame.federation.region_round import region_round, require_region_job, sites_behind
 from flame.federation.rounds import State, first_state
 from flame.federation.secure_round import secure_round
 from flame.federation.stages import TRAIN, Ask, question
@@ -38,11 +40,12 @@ class RoundController(Controller):
     Args:
         job: the job as JSON.
         sites: names of the sites that take part.
+        regions: name -> its sites that take part; none if the sites are asked themselves.
     """
 
-    def __init__(self, job: str, sites: list[str]) -> None:
+    def __init__(self, job: str, sites: list[str], regions: dict[str, list[str]] | None = None) -> None:
         super().__init__()
-        self._job, self._sites = Job.model_validate_json(job), tuple(sites)
+        self._job, self._sites, self._regions = Job.model_validate_json(job), tuple(sites), regions or {}
         self._stopping = False
 
     def start_controller(self, fl_ctx: Any) -> None:
@@ -66,7 +69,8 @@ class RoundController(Controller):
         note_failure(self._folder, None)
         note_halt(self._folder, False)
         forget_watch(self._folder)  # of a coordinator that was killed
-        ask = Exchange(self, fl_ctx, abort_signal, Record(self._kit / LEDGER), self._folder)
+        record = Record(self._kit / LEDGER, COORDINATOR)
+        ask = Exchange(self, fl_ctx, abort_signal, record, self._folder, self._sites_behind)
         try:
             self._run(ask)
         except FlameError as error:
@@ -75,7 +79,12 @@ class RoundController(Controller):
                 note_failure(self._folder, error.message)
             self.system_panic(f"{error.message}. {error.hint}", fl_ctx)
 
+    def _sites_behind(self, state: State, asked: str) -> int:
+        return sites_behind(self._folder, self._regions, state, asked) if self._regions else 1
+
     def _run(self, ask: Ask) -> None:
+        if self._regions:
+            require_region_job(self._job)
         first = first_state(self._job, self._sites, initial_arrays(self._job))
         files.load_state(self._folder, self._job)  # writes job.toml, on which the claim lies
         with files.claimed(self._folder):
@@ -92,6 +101,8 @@ class RoundController(Controller):
         if self._job.privacy.secure_aggregation:
             authority = (self._kit / AUTHORITY).read_bytes()
             return secure_round(state, self._folder, authority, ask, seconds)
+        if self._regions:
+            return region_round(state, self._folder, self._regions, ask, seconds)
         new = [site for site in state.sites if not has_answered(self._folder, state.round, site)]
         before = sum(files.read_update(self._folder, state.round, site) is not None for site in state.sites)
         messages = dict.fromkeys(new, question(state))

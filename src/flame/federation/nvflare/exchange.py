@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -60,11 +60,20 @@ class Exchange:
         abort_signal: triggered when the engine ends the job.
         record: the coordinator's ledger.
         folder: the job's, for reasons of refusals and for what is being waited for.
+        behind: for how many sites the answer of whoever is asked stands, or will; of a region several.
     """
 
-    def __init__(self, controller: Any, fl_ctx: Any, abort_signal: Signal, record: Record, folder: Path) -> None:
+    def __init__(
+        self,
+        controller: Any,
+        fl_ctx: Any,
+        abort_signal: Signal,
+        record: Record,
+        folder: Path,
+        behind: Callable[[State, str], int] = lambda *_: 1,
+    ) -> None:
         self._controller, self._fl_ctx, self._abort_signal = controller, fl_ctx, abort_signal
-        self._record, self._folder = record, folder
+        self._record, self._folder, self._behind = record, folder, behind
         self._lock = threading.Lock()
         self._open: _Open | None = None  # answers to any other question come too late
         self._arrived = threading.Event()
@@ -106,9 +115,12 @@ class Exchange:
         gone = [site for site in now.asked if self._controller.get_client_disconnect_time(site)]
         now.lost = {site: now.lost.get(site, time.monotonic()) for site in gone}
         with self._lock:
-            awaited = len(now.asked.keys() - now.answered.keys() - now.lost.keys())
-            absent = len(now.sites) - len(now.asked) + len(now.lost.keys() - now.answered.keys())
+            awaited = self._sites(now, now.asked.keys() - now.answered.keys() - now.lost.keys())
+            absent = self._sites(now, set(now.sites) - now.asked.keys() | (now.lost.keys() - now.answered.keys()))
             return waiting.is_over(time.monotonic(), now.valid, awaited, absent)
+
+    def _sites(self, now: _Open, asked: Iterable[str]) -> int:
+        return sum(self._behind(now.state, one) for one in asked)
 
     def _watch(self, now: _Open) -> None:
         """Keep what is waited for where people look, and say once what is stuck."""
@@ -157,7 +169,7 @@ class Exchange:
                 with suppress(FlameError, OSError):  # a full disk: the site counts as silent
                     files.save_refusal(self._folder, now.state.round, site, reason)
             now.answered[site] = (time.monotonic(), reason is None)
-            now.valid += reason is None
+            now.valid += self._behind(now.state, site) if reason is None else 0
         self._arrived.set()
         if reason is not None:
             _log.warning("round %d, %s refused: %s", now.state.round, site, reason)

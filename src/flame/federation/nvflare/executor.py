@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ from nvflare.apis.shareable import make_reply
 from flame.errors import EngineError, FlameError
 from flame.federation.closing_gate import gated_closing
 from flame.federation.gate import Answer, House, Refused, gated_answer
-from flame.federation.nvflare.messages import accepted, read_asking, refused
+from flame.federation.nvflare.messages import accepted, read_asking, refused, sealed
 from flame.federation.nvflare.passport import read_passport
-from flame.federation.nvflare.study import read_folders, read_kit
+from flame.federation.nvflare.study import COORDINATOR, read_folders, read_kit
+from flame.federation.seal import make_seal
 from flame.federation.seat import Seat
 from flame.federation.stages import ALONE, SCORE, STAGES, TRAIN, Stage, read_question
+from flame.site.identity import read_identity
 
 __all__ = ["SiteExecutor"]
 
@@ -39,8 +42,16 @@ class SiteExecutor(Executor):
             content = read_asking(shareable)
         except EngineError as error:
             return refused(error.message)
+        kit = Path(fl_ctx.get_engine().get_workspace().get_root_dir())
+        reply, found = self._reply(stage, content, kit), read_kit(kit)
+        if found.study.region_of(found.name) is None:
+            return reply
+        identity, passport = read_identity(read_folders(kit).work), read_passport(kit)
+        return sealed(reply, partial(make_seal, found.name, identity, passport, content))
+
+    def _reply(self, stage: Stage, content: bytes, kit: Path) -> Any:
         try:
-            found = self._answer(stage, content, Path(fl_ctx.get_engine().get_workspace().get_root_dir()))
+            found = self._answer(stage, content, kit)
         except Exception as error:  # noqa: BLE001  the engine's border: what is raised here stays here
             # Messages name paths and patients, so only their kind is told.
             _log.exception("no answer. %s", error.hint if isinstance(error, FlameError) else "")
@@ -53,7 +64,8 @@ class SiteExecutor(Executor):
     def _answer(self, stage: Stage, content: bytes, kit: Path) -> Answer | Refused:
         folders = read_folders(kit)
         found, now = read_kit(kit), datetime.now()
-        house = House(found.name, folders.data, folders.work)
+        region = found.study.region_of(found.name)
+        house = House(found.name, folders.data, folders.work, COORDINATOR if region is None else region.name)
         if stage == TRAIN:
             return gated_answer(read_question(content), house, now)
         if stage in (ALONE, SCORE):

@@ -1,9 +1,10 @@
 """A FLAME job as the engine takes it: a folder of configuration, no code, and handing it in as a person."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from nvflare.fuel.flare_api.api_spec import AuthorizationError, InternalError, NoConnection, NoReply, SessionClosed
@@ -15,8 +16,9 @@ from flame.federation.local import initial_arrays
 from flame.federation.nvflare.messages import STOP
 from flame.federation.nvflare.study import read_kit
 from flame.federation.privacy import secure_terms
+from flame.federation.region_round import require_region_job
 from flame.federation.rounds import first_state
-from flame.federation.stages import STAGES
+from flame.federation.stages import STAGES, TRAIN
 from flame.files import write_json
 
 __all__ = ["ask_status", "connected", "is_active", "pause", "stop", "submit", "write_engine_job"]
@@ -29,23 +31,33 @@ _POLLS_A_SECOND = 40
 
 _CONTROLLER = "flame.federation.nvflare.controller.RoundController"
 _EXECUTOR = "flame.federation.nvflare.executor.SiteExecutor"
+_REGION_EXECUTOR = "flame.federation.nvflare.region.RegionExecutor"
+_NO_REGIONS: Mapping[str, Sequence[str]] = MappingProxyType({})
+_LISTS: Mapping[str, list[Any]] = {"components": [], "task_data_filters": [], "task_result_filters": []}
 
 
-def write_engine_job(job: Job, sites: Sequence[str], out: Path) -> Path:
+def write_engine_job(
+    job: Job, sites: Sequence[str], out: Path, regions: Mapping[str, Sequence[str]] = _NO_REGIONS
+) -> Path:
     """Write a job as the engine's folder: names of FLAME's own classes, and the job as their argument.
 
-    Returns: the folder, below `out`.
+    Args:
+        job: the job.
+        sites: that take part.
+        out: the folder is made below it.
+        regions: name -> its sites that take part, if the study has regions.
+
+    Returns: the folder.
     """
     folder = out / job_hash(job)[:16]
-    lists: dict[str, list[Any]] = {
-        "components": [],
-        "task_data_filters": [],
-        "task_result_filters": [],
-    }
     controller = {
         "id": "rounds",
         "path": _CONTROLLER,
-        "args": {"job": job.model_dump_json(), "sites": list(sites)},
+        "args": {
+            "job": job.model_dump_json(),
+            "sites": list(sites),
+            "regions": {region: list(members) for region, members in regions.items()},
+        },
     }
     # Sites that drop out are missed soon, and their certificates let them come back.
     patience = {"dead_client_grace_period": 10.0, "dead_client_check_lead_time": 5.0}
@@ -56,20 +68,22 @@ def write_engine_job(job: Job, sites: Sequence[str], out: Path) -> Path:
             "server": {"task_request_interval": max(_POLL_S, len(sites) / _POLLS_A_SECOND)},
             **patience,
             "workflows": [controller],
-            **lists,
+            **_LISTS,
         },
     )
-    write_json(
-        folder / "app" / "config" / "config_fed_client.json",
-        {
-            "format_version": 2,
-            "executors": [{"tasks": list(STAGES), "executor": {"path": _EXECUTOR, "args": {}}}],
-            **lists,
-        },
-    )
+    _write_client(folder / "app", list(STAGES), _EXECUTOR)
+    deployed: dict[str, list[str]] = {"app": ["@ALL"]}
+    if regions:
+        _write_client(folder / "region", [TRAIN.name], _REGION_EXECUTOR)
+        deployed = {"app": ["server", *sites], "region": list(regions)}
     about = {"name": folder.name, "resource_spec": {}, "min_clients": job.limits.quorum}
-    write_json(folder / "meta.json", {**about, "deploy_map": {"app": ["@ALL"]}})
+    write_json(folder / "meta.json", {**about, "deploy_map": deployed})
     return folder
+
+
+def _write_client(app: Path, tasks: list[str], executor: str) -> None:
+    executors = [{"tasks": tasks, "executor": {"path": executor, "args": {}}}]
+    write_json(app / "config" / "config_fed_client.json", {"format_version": 2, "executors": executors, **_LISTS})
 
 
 @contextmanager
@@ -105,10 +119,12 @@ def submit(kit: Path, job: Job, sites: Sequence[str]) -> str:
     """Hand a job in.
 
     Returns: the engine's id of the job.
-    Raises: ConfigError: if a site is not in the study, or masks are not possible with these sites and bounds;
+    Raises: ConfigError: if a site is not in the study, masks are not possible with these sites and bounds, or the
+        study has regions and the job does not go with them;
         EngineError: if the coordinator can't be reached.
     """
-    known = {site.name for site in read_kit(kit).study.sites}
+    study = read_kit(kit).study
+    known = {site.name for site in study.sites}
     unknown = sorted(set(sites) - known)
     if unknown:
         raise ConfigError(
@@ -117,8 +133,11 @@ def submit(kit: Path, job: Job, sites: Sequence[str]) -> str:
         )
     if job.privacy.secure_aggregation:
         secure_terms(first_state(job, sites, initial_arrays(job)))
+    regions = study.members(sites)
+    if regions:
+        require_region_job(job)
     with connected(kit) as connection, tempfile.TemporaryDirectory() as folder:
-        return str(connection.submit_job(str(write_engine_job(job, sites, Path(folder)))))
+        return str(connection.submit_job(str(write_engine_job(job, sites, Path(folder), regions))))
 
 
 def pause(kit: Path, job: Job) -> None:

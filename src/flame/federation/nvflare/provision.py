@@ -5,9 +5,9 @@ import io
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nvflare.lighter.prov_utils import prepare_builders
 from nvflare.lighter.provision import prepare_project
@@ -15,8 +15,8 @@ from nvflare.lighter.provisioner import Provisioner
 
 from flame.errors import ConfigError
 from flame.federation.doctor import installed_versions
-from flame.federation.nvflare.study import COORDINATOR, Kit, Role, Study
-from flame.files import write_json, write_text
+from flame.federation.nvflare.study import COORDINATOR, Kind, Kit, Region, Role, Study
+from flame.files import read_json, write_json, write_text
 
 __all__ = ["provision"]
 
@@ -52,6 +52,7 @@ _LAUNCHER = "flame.federation.nvflare.launcher.TolerantLauncher"
 
 _CLASSES = {
     "coordinator": "flame.federation.nvflare.controller.RoundController",
+    "region": "flame.federation.nvflare.region.RegionExecutor",
     "site": "flame.federation.nvflare.executor.SiteExecutor",
 }
 """All that a job may name. The engine calls whatever it finds under a name, so a package would be too much: with
@@ -88,8 +89,10 @@ def provision(study: Study, out: Path) -> dict[str, Path]:
 
 
 def _kits(study: Study) -> list[Kit]:
-    owners: list[tuple[Literal["coordinator", "site", "person"], str, str]] = [
+    owners: list[tuple[Kind, str, str]] = [
         ("coordinator", COORDINATOR, study.organisation),
+        *(("relay", one.relay, one.organisation) for one in study.regions),
+        *(("region", one.name, one.organisation) for one in study.regions),
         *(("site", one.name, one.organisation) for one in study.sites),
         *(("person", one.email, one.organisation) for one in study.people),
     ]
@@ -111,7 +114,10 @@ def _description(study: Study) -> dict[str, Any]:
         "default_host": study.address,
         "host_names": [study.address],
     }
-    sites = [{"name": one.name, "type": "client", "org": one.organisation} for one in study.sites]
+    sites = [
+        {"name": one.name, "type": "client", "org": one.organisation, **_way_up(study.region_of(one.name))}
+        for one in study.sites
+    ]
     people = [
         {"name": one.email, "type": "admin", "org": one.organisation, "role": _ROLES[one.role]} for one in study.people
     ]
@@ -119,7 +125,7 @@ def _description(study: Study) -> dict[str, Any]:
         "api_version": 3,
         "name": study.name,
         "description": study.name,
-        "participants": [coordinator, *sites, *people],
+        "participants": [coordinator, *_region_ends(study), *sites, *people],
         "builders": [
             {
                 "path": "nvflare.lighter.impl.workspace.WorkspaceBuilder",
@@ -135,6 +141,26 @@ def _description(study: Study) -> dict[str, Any]:
     }
 
 
+def _way_up(region: Region | None) -> dict[str, Any]:
+    """To whom a site connects, and from whom it takes questions."""
+    return {} if region is None else {"connect_to": {"name": region.relay}, "parent": region.name}
+
+
+def _region_ends(study: Study) -> Iterator[dict[str, Any]]:
+    """Each region's end of its sites' connections, and its coordinator, which is reached through that too."""
+    for one in study.regions:
+        listens = {"scheme": "tcp", "default_host": one.address, "port": one.port, "connection_security": "mtls"}
+        up = {"name": COORDINATOR, "connection_security": "mtls"}
+        yield {
+            "name": one.relay,
+            "type": "relay",
+            "org": one.organisation,
+            "listening_host": listens,
+            "connect_to": up,
+        }
+        yield {"name": one.name, "type": "client", "org": one.organisation, "connect_to": {"name": one.relay}}
+
+
 def _finish(folder: Path, kit: Kit) -> None:
     """Write who the kit belongs to, and settings in the place of the engine's own."""
     write_text(folder / "kit.json", kit.model_dump_json(indent=1) + "\n")
@@ -142,12 +168,20 @@ def _finish(folder: Path, kit: Kit) -> None:
         secret.chmod(0o600)
     if kit.kind == "person":
         return
+    _tune(folder)
+    if kit.kind == "relay":
+        return
     local = folder / "local"
     resources = json.loads((local / "resources.json.default").read_text(encoding="utf-8"))
     write_json(local / "resources.json", _hardened(resources, kit))
     permissions = json.loads((local / "authorization.json.default").read_text(encoding="utf-8"))
     write_json(local / "authorization.json", _authorised(permissions))
-    write_json(local / "comm_config.json", _STREAMING)
+
+
+def _tune(folder: Path) -> None:
+    """Add the settings for lines to what the engine wrote about connections, if it wrote anything."""
+    path = folder / "local" / "comm_config.json"
+    write_json(path, {**(read_json(path) if path.exists() else {}), **_STREAMING})
 
 
 def _hardened(resources: dict[str, Any], kit: Kit) -> dict[str, Any]:
@@ -160,7 +194,7 @@ def _hardened(resources: dict[str, Any], kit: Kit) -> dict[str, Any]:
         "allow_log_streaming": False,
         "components": components,
     }
-    if kit.kind == "site":
+    if kit.kind != "coordinator":
         next(one for one in components if one["id"] == "process_launcher")["path"] = _LAUNCHER
         changed["client"] = {**resources["client"], "communication_timeout": _PATIENCE_S}
     else:

@@ -1,4 +1,4 @@
-"""The coordinator's own ledger: what it sent to whom, and what came back."""
+"""A coordinator's own ledger, the study's or a region's: what it sent to whom, and what came back."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,11 @@ import numpy as np
 from flame.federation.folder import encode_model
 from flame.federation.gate import Answer
 from flame.federation.job import job_hash
-from flame.federation.nvflare.study import COORDINATOR
 from flame.federation.rounds import State
-from flame.federation.stages import Stage
+from flame.federation.stages import SUM, Stage
 from flame.site.entries import Received, Sent, SentArray, digest
 from flame.site.identity import Identity, make_identity, read_identity
-from flame.site.ledger import Ledger, open_ledger
+from flame.site.ledger import Head, Ledger, open_ledger
 
 __all__ = ["LEDGER", "Record", "coordinator_identity"]
 
@@ -33,10 +32,11 @@ class Record:
 
     Args:
         folder: of the ledger.
+        owner: name of the coordinator.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._lock = folder, threading.Lock()
+    def __init__(self, folder: Path, owner: str) -> None:
+        self._folder, self._owner, self._lock = folder, owner, threading.Lock()
 
     def sent(self, state: State, stage: Stage, messages: Mapping[str, bytes]) -> None:
         """Questions of the running round are about to leave: site -> message."""
@@ -68,7 +68,21 @@ class Record:
                 )
             )
 
+    def asked(self, state: State, stage: Stage, peer: str, content: bytes) -> None:
+        """A question has come to a region, which it is about to pass on."""
+        model = encode_model(state.arrays)  # as a site's ledger names it
+        what = {"peer": peer, "kind": stage.question, "digest": digest(model), "bytes": len(content)}
+        with self._open() as ledger:
+            ledger.append(Received.model_validate({"job": job_hash(state.job), "round": state.round, **what}))
+
+    def passed_on(self, state: State, peer: str, content: bytes) -> Head:
+        """A region's sum is about to leave; returns how far the ledger has come with it."""
+        what = {"peer": peer, "kind": SUM.answer, "digest": digest(content), "bytes": len(content), "arrays": ()}
+        with self._open() as ledger:
+            ledger.append(Sent.model_validate({"job": job_hash(state.job), "round": state.round, **what}))
+            return ledger.known_head
+
     @contextmanager
     def _open(self) -> Iterator[Ledger]:
-        with self._lock, open_ledger(self._folder, COORDINATOR, coordinator_identity(self._folder)) as ledger:
+        with self._lock, open_ledger(self._folder, self._owner, coordinator_identity(self._folder)) as ledger:
             yield ledger

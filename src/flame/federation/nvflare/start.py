@@ -10,14 +10,17 @@ from flame.files import read_json, write_json
 
 __all__ = ["command", "settle"]
 
+_CLIENT = ("nvflare.private.fed.app.client.client_train", "fed_client.json")
 _MODULES = {
     "coordinator": ("nvflare.private.fed.app.server.server_train", "fed_server.json"),
-    "site": ("nvflare.private.fed.app.client.client_train", "fed_client.json"),
+    "region": _CLIENT,
+    "relay": ("nvflare.private.fed.app.relay.relay", "fed_relay.json"),
+    "site": _CLIENT,
 }
 
 
 def settle(kit: Path) -> None:
-    """Let a coordinator keep the engine's files in its kit, wherever that was unpacked; a site's needs nothing.
+    """Let a coordinator keep the engine's files in its kit, wherever that was unpacked; others need nothing.
 
     The engine takes absolute paths only, and would use the system's temporary folder.
     """
@@ -34,7 +37,7 @@ def settle(kit: Path) -> None:
 
 
 def command(kit: Path) -> list[str]:
-    """The command line of a coordinator or a site; run it in the kit's folder.
+    """The command line of a coordinator, of either process of a region, or of a site; run it in the kit's folder.
 
     Raises: ConfigError: if the kit is a person's, or a site's that has not been enrolled.
     """
@@ -45,6 +48,7 @@ def command(kit: Path) -> list[str]:
     values = ["secure_train=true", f"org={found.organisation}", "config_folder=config"]
     if found.kind == "site":
         read_folders(kit)
+    if found.kind in ("region", "site"):
         values.append(f"uid={found.name}")
     # -P: Python must not take modules from the folder that it starts in, which is somebody else's kit.
     return [sys.executable, "-u", "-P", "-m", module, "-m", str(kit.resolve()), "-s", settings, "--set", *values]

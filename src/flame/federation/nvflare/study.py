@@ -1,6 +1,7 @@
 """A study: who takes part, as data, and the kits that are made of it."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,8 +17,10 @@ from flame.site.identity import make_identity
 
 __all__ = [
     "COORDINATOR",
+    "Kind",
     "Kit",
     "Person",
+    "Region",
     "Role",
     "Site",
     "SiteFolders",
@@ -31,6 +34,9 @@ __all__ = [
 
 COORDINATOR = "coordinator"
 """What the coordinator is called in every study."""
+
+Kind = Literal["coordinator", "region", "relay", "site", "person"]
+"""Whose kit it is; a region has two: its coordinator's, and that of the end of its sites' connections, the relay."""
 
 Role = Literal["coordinator_admin", "site_admin", "researcher", "auditor"]
 """Who may do what: run the coordinator and all jobs; look after one's own site; submit jobs; look on."""
@@ -54,15 +60,39 @@ class Person(Settings):
     role: Role
 
 
+class Region(Settings):
+    """Sites that have a coordinator of their own, which passes on the sum of their updates.
+
+    Args:
+        name: of the region.
+        organisation: that runs the region's coordinator.
+        address: host name or address of that coordinator, as its sites reach it.
+        port: the one port that its sites connect to.
+        sites: names of the region's sites.
+    """
+
+    name: str = Field(pattern=SITE_NAME)
+    organisation: _Name
+    address: _Address
+    port: int = Field(default=8443, ge=1, le=65535)
+    sites: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def relay(self) -> str:
+        """What the region's end of its sites' connections is called; it is a process of its own, with a kit."""
+        return f"{self.name}-relay"
+
+
 class Study(Settings):
     """Who takes part.
 
     Args:
         name: of the study.
-        address: host name or address of the coordinator, as the sites reach it.
-        port: the one port that sites and people connect to.
+        address: host name or address of the coordinator, as the sites or the regions' coordinators reach it.
+        port: the one port that they and people connect to.
         sites: at least two.
         people: at least one coordinator's administrator among them.
+        regions: none, or several that hold each site once.
     """
 
     name: _Name
@@ -71,19 +101,39 @@ class Study(Settings):
     organisation: _Name = "coordinator"
     sites: tuple[Site, ...] = Field(min_length=2)
     people: tuple[Person, ...] = Field(min_length=1)
+    regions: tuple[Region, ...] = ()
 
     @model_validator(mode="after")
     def _once(self) -> "Study":
-        names = [site.name for site in self.sites] + [person.email for person in self.people]
-        wrong = sorted({site.name for site in self.sites} & set(NOT_SITES))
+        sites, regions = [site.name for site in self.sites], [region.name for region in self.regions]
+        names = [*sites, *regions, *(one.relay for one in self.regions), *(person.email for person in self.people)]
+        wrong = sorted({*sites, *regions} & set(NOT_SITES))
         if wrong:
-            raise ValueError(f"{wrong[0]!r} can't be the name of a site")
+            raise ValueError(f"{wrong[0]!r} can't be the name of a site or region")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"{twice[0]!r} is there twice")
         if not any(person.role == "coordinator_admin" for person in self.people):
             raise ValueError("nobody has the role coordinator_admin")
+        members = sorted(site for region in self.regions for site in region.sites)
+        if self.regions and members != sorted(sites):
+            odd = sorted(set(members) ^ set(sites)) or [one for one in members if members.count(one) > 1]
+            raise ValueError(f"the regions don't hold every site once: {odd[0]!r}")
         return self
+
+    def region_of(self, site: str) -> Region | None:
+        """The region that a site is in, None if there are no regions."""
+        return next((region for region in self.regions if site in region.sites), None)
+
+    def entrance(self, name: str) -> tuple[str, str, int]:
+        """Where a site or a region's coordinator connects to: the other side's name, its address and its port."""
+        mine = (one for one in self.regions if name == one.name or name in one.sites)
+        return next(((one.relay, one.address, one.port) for one in mine), (COORDINATOR, self.address, self.port))
+
+    def members(self, sites: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Region -> those of `sites` that are in it, without regions that hold none of them."""
+        found = {one.name: tuple(site for site in one.sites if site in sites) for one in self.regions}
+        return {region: members for region, members in found.items() if members}
 
 
 class Kit(Settings):
@@ -97,7 +147,7 @@ class Kit(Settings):
         versions: of what is installed where the kit was made, see `federation.doctor`; none in an older FLAME's kit.
     """
 
-    kind: Literal["coordinator", "site", "person"]
+    kind: Kind
     name: str
     organisation: str
     study: Study
