@@ -14,13 +14,14 @@ import yaml
 
 from flame.cli.service import compose, unit
 from flame.errors import ConfigError
-from flame.federation.nvflare.study import Kit, Person, Site, Study
+from flame.federation.nvflare.study import Kit, Person, Region, Site, Study
 
 STUDY = Study(
     name="rt",
     address="flame.example.org",
     port=8443,
     sites=(Site(name="Site-1", organisation="h1"), Site(name="site-2", organisation="h2")),
+    regions=(Region(name="north", organisation="n", address="n", port=9443, sites=("Site-1", "site-2")),),
     people=(Person(email="ada@c.org", organisation="c", role="coordinator_admin"),),
 )
 
@@ -107,6 +108,15 @@ def test_a_coordinator_in_compose_opens_its_one_port(tmp_path: Path) -> None:
     coordinator = service_of(compose(kit, tmp_path), "coordinator")
     assert coordinator["ports"] == ["8443:8443"]
     assert [mount["read_only"] for mount in coordinator["volumes"]] == [False]
+
+
+def test_of_a_region_the_relay_alone_opens_a_port_and_both_start_as_coordinators(tmp_path: Path) -> None:
+    for kind, ports in (("region", None), ("relay", ["9443:9443"])):
+        (tmp_path / kind).mkdir()
+        kit = make_kit(tmp_path / kind, kind, "north" if kind == "region" else "north-relay")
+        service = service_of(compose(kit, tmp_path), kind)
+        assert service.get("ports") == ports
+        assert service["command"][1:3] == ["coordinator", "start"]
 
 
 def test_who_owns_the_kit_runs_the_container_unless_it_is_root(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.federation.nvflare.test_provision import IN_REGIONS
 from tests.federation.papers import listening
 from tests.records.sites import make_site
 from tests.site.consents import Hospital
@@ -14,7 +15,7 @@ from flame.errors import ConfigError
 from flame.federation.doctor import Condition
 from flame.federation.nvflare.checkup import examine_kit, kit_papers
 from flame.federation.nvflare.provision import provision
-from flame.federation.nvflare.study import Person, Site, Study, enrol, read_kit
+from flame.federation.nvflare.study import Person, Region, Site, Study, enrol, read_kit
 from flame.records.dataset import write_site
 
 POLICY = 'tasks = ["evolution"]\nmodels = ["unet"]\nmin_patients = 2\narrays = ["*"]\n'
@@ -117,3 +118,25 @@ def test_a_persons_kit_has_nothing_to_look_at(kits: dict[str, Path], tmp_path: P
     for folder, words in ((kits["ada@c.org"], "kit of a person"), (tmp_path, "no start-up kit")):
         with pytest.raises(ConfigError, match=words):
             look(folder)
+
+
+def test_in_a_region_a_site_tries_its_relay_and_the_relay_the_coordinator(tmp_path: Path) -> None:
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as door:
+            ports.append(door.getsockname()[1])
+    north = Region(name="north", organisation="n", address="127.0.0.1", port=ports[1], sites=("site-1", "site-2"))
+    study = IN_REGIONS.model_copy(update={"sites": IN_REGIONS.sites[:2], "regions": (north,), "port": ports[0]})
+    made = provision(study, tmp_path / "study")
+    relay = kit_papers(made["north-relay"])
+    with listening(kit_papers(made["coordinator"]), ports[0]):
+        found = look(made["north-relay"])
+    assert not errors(found), found
+    assert found["own port"].found == f"{ports[1]} is free"
+    assert found["TLS with the coordinator"].found.endswith("the other side is coordinator")
+    with listening(relay, ports[1]):
+        region, site = look(made["north"]), look(made["site-1"])
+    assert not errors(region), region
+    assert errors(site) == ["enrolment"]
+    for one in (region, site):
+        assert one["TLS with the coordinator"].found.endswith("the other side is north-relay")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,8 @@ from flame.federation.messages import encode_message
 from flame.federation.nvflare.controller import RoundController
 from flame.federation.nvflare.messages import accepted, read_asking, refused
 from flame.federation.nvflare.runs import read_runs, run_folder
+from flame.federation.region_sum import write_region
+from flame.federation.regions import region_sum
 from flame.federation.rounds import State
 from flame.federation.scores import ModelScore
 from flame.federation.stages import read_question
@@ -73,8 +76,8 @@ class Engine:
     panics: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def run(self, job: Job = JOB) -> RoundController:
-        controller = RoundController(job.model_dump_json(), list(SITES))
+    def run(self, job: Job = JOB, regions: dict[str, list[str]] | None = None) -> RoundController:
+        controller = RoundController(job.model_dump_json(), list(SITES), regions)
         controller.communicator = self
         controller.system_panic = lambda reason, _: self.panics.append(reason)
         context = SimpleNamespace(get_engine=lambda: self)
@@ -227,3 +230,47 @@ def test_a_site_that_is_lost_is_not_waited_for(engine: Engine) -> None:
     engine.run(patient)
     assert time.monotonic() - started < 30
     assert not engine.panics
+
+
+def a_sum(state: State, region: str) -> Any:
+    """The sum of a region's sites, each with the answer of `trained`."""
+    grown = {name: np.ones_like(array) for name, array in state.arrays.items()}
+    updates = [Update(job_hash(state.job), site, state.round, grown, 5, {}) for site in REGIONS[region]]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "sum"
+        write_region(path, region_sum(state, region, updates))
+        return accepted(Answer(path.read_bytes(), Head(count=1, hash="0" * 64)))
+
+
+REGIONS = {"north": ["a", "b"], "south": ["c"]}
+
+
+@pytest.mark.parametrize(
+    ("quorum", "lost", "counted"),
+    [(3, set(), {"a", "b", "c"}), (2, {"south"}, {"a", "b"}), (1, {"north"}, {"c"})],
+)
+def test_regions_are_asked_in_the_place_of_sites_and_count_as_many_as_they_hold(
+    engine: Engine, quorum: int, lost: set[str], counted: set[str]
+) -> None:
+    """With two of two sites from the north a quorum of two is there, although one region of two has answered."""
+    engine.connected = [list(REGIONS)]
+    engine.replies = dict.fromkeys(REGIONS, a_sum)
+    engine.lost = lost
+    job = JOB.model_copy(update={"limits": Limits(quorum=quorum, grace_s=60, deadline_s=60)})
+    started = time.monotonic()
+    engine.run(job, REGIONS)
+    assert time.monotonic() - started < 30
+    assert not engine.panics
+    assert [set(report.samples) for report in history(run_folder(engine.kit, job))] == [counted] * 2
+    flat = Engine(engine.kit / "flat")
+    flat.kit.mkdir()
+    flat.replies = {site: trained if site in counted else unwilling for site in SITES}
+    flat.run(job)
+    models = [(run_folder(one.kit, job) / "model.safetensors").read_bytes() for one in (engine, flat)]
+    assert models[0] == models[1]
+
+
+def test_a_job_that_regions_can_not_run_ends_with_the_reason(engine: Engine) -> None:
+    engine.run(SCORED, REGIONS)
+    assert "evaluation.cross_site" in engine.panics[0]
+    assert not engine.asked

@@ -159,6 +159,7 @@ def test_it_answers_with_the_sum_of_its_own_sites_and_both_ways_are_in_its_ledge
         *(("sent", site, "model") for site in SITES[:2]),
     ]
     assert events[-1] == ("sent", "coordinator", "region sum")
+    assert not list(region.kit.glob("runs/*/rounds/*"))  # nothing of a site's update is left behind
 
 
 def test_nobody_speaks_for_another_site_and_the_site_itself_is_still_heard(region: Region, signed: Signed) -> None:

@@ -99,9 +99,7 @@ class RegionExecutor(Executor):
             raise EngineError(f"{found.name} has no site in this job", "Leave the region out.")
         folder = run_folder(self._kit, state.job)
         files.load_state(folder, state.job)  # writes job.toml
-        files.save_state(folder, state)
-        files.clean(folder, state.round)
-        files.discard_refusals(folder, state.round)
+        files.forget_round(folder, state.round)  # of an attempt before
         self._name, self._record = found.name, Record(self._kit / LEDGER, found.name)
         self._record.asked(state, TRAIN, COORDINATOR, content)
         now = _Open(state, content, folder, shareable.get_header(ReservedKey.TASK_ID), sites)
@@ -138,6 +136,7 @@ class RegionExecutor(Executor):
         path = files.region_path(now.folder, number, self._name)
         write_region(path, region_sum(now.state, self._name, updates, why))
         content = path.read_bytes()
+        files.forget_round(now.folder, number)  # sites' updates lie here no longer than they are needed
         _log.info("round %d: the sum of %s", number, ", ".join(sorted(now.valid)))
         return accepted(Answer(content, self._record.passed_on(now.state, COORDINATOR, content)))
 
