@@ -24,3 +24,17 @@ def test_an_oblique_brain_is_whole_on_the_upright_grid():
     grid = tight_grid(brain, 1.0, 2.0)
     assert abs(brain.on(grid).sum() / (mask.sum() * 3) - 1) < 0.05
     assert not brain.on(grid)[[0, -1]].any()
+
+
+def test_an_upright_reference_of_the_same_spacing_lends_its_voxels():
+    """Axes may be turned round or swapped, as in sagittal slices; other spacings and oblique images keep to 0 mm."""
+    mask = np.zeros((30, 30, 30), np.float32)
+    mask[5:25, 8:20, 10:12] = 1
+    turned = np.array([[0, 0, 2.0, -31.3], [-2.0, 0, 0, 40.9], [0, -2.0, 0, 12.7], [0, 0, 0, 1]])
+    native = Grid(mask.shape, turned)
+    brain = brain_of_mask(Volume(mask, native))
+    np.testing.assert_allclose(tight_grid(brain, 2.0, 6.0, native).affine[:3, 3] % 2, [0.7, 0.9, 0.7])
+    assert brain.on(tight_grid(brain, 2.0, 6.0, native)).sum() == mask.sum()
+    oblique = Grid(mask.shape, rigid((2.0, 0.0, 0.0), (0.0, 0.0, 0.0)) @ turned)
+    for spacing, reference in ((1.0, native), (4.0, native), (2.0, oblique), (2.0, None)):
+        np.testing.assert_array_equal(tight_grid(brain, spacing, 6.0, reference).affine[:3, 3] % spacing, 0)

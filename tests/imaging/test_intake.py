@@ -11,6 +11,7 @@ from flame.files import read_json
 from flame.imaging.align import displacement_mm
 from flame.imaging.intake import Preparation, prepare_intake, prepare_one
 from flame.imaging.itk import onto
+from flame.imaging.nyul import Scale, landmarks
 from flame.imaging.prepared import prepared_path
 from flame.records.check import check_site
 from flame.records.dataset import read_site
@@ -82,6 +83,40 @@ class TestSite:
         assert content["images"]["FLAIR"]["placed"] == "kept"
         assert {one["light"] for one in content["quality"] if one["gauge"] == "inverse_mm"} == {"green"}
         assert len(content["images"]["T1ce"]["landmarks"]["values"]) == 11
+
+
+class TestScale:
+    SCALE = Scale(landmarks={"T1ce": (0, 4, 9, 20, 33, 41, 50, 55, 61, 80, 100)})
+
+    def test_landmarks_of_the_images_are_those_of_the_scale(self, prepared, tmp_path):
+        result = prepare_one(prepared[0], tmp_path, "B2", SETTINGS.model_copy(update={"scale": self.SCALE}))
+        (exam,) = result.record["exams"]
+        assert exam["images"]["T1ce"]["standardised"]
+        image, brain = (
+            read_volume(next(tmp_path.rglob("*T1w.nii.gz"))),
+            read_volume(next(tmp_path.rglob("*mask.nii.gz"))),
+        )
+        found = landmarks(image.array, brain.array > 0)
+        np.testing.assert_allclose(found, self.SCALE.landmarks["T1ce"], atol=0.1)  # between voxels
+        assert not image.array[brain.array == 0].any()
+
+    def test_landmarks_that_are_kept_are_the_scanners(self, prepared, tmp_path):
+        result = prepare_one(prepared[0], tmp_path, "B2", SETTINGS.model_copy(update={"scale": self.SCALE}))
+        before = read_json(prepared_path(prepared[1], "B2", 0, "prepared.json"))["images"]["T1ce"]
+        after = result.record["exams"][0]["images"]["T1ce"]
+        assert after == before | {"standardised": True}
+
+    def test_a_sequence_that_the_scale_does_not_know_stays_with_a_finding(self, prepared, tmp_path):
+        scale = Scale(landmarks={"T2w": self.SCALE.landmarks["T1ce"]})
+        result = prepare_one(prepared[0], tmp_path, "B2", SETTINGS.model_copy(update={"scale": scale}))
+        assert any("T1ce stays in the scanner's unit" in one.what for one in result.findings)
+        assert not result.record["exams"][0]["images"]["T1ce"]["standardised"]
+        name = next(tmp_path.rglob("*T1w.nii.gz")).relative_to(tmp_path)
+        assert (tmp_path / name).read_bytes() == (prepared[1] / name).read_bytes()
+
+    def test_without_a_scale_nothing_is_prepared_anew(self):
+        """The words that the digest of the settings has always been made of."""
+        assert SETTINGS.model_dump_json(exclude_none=True) == '{"spacing_mm":4.0,"margin_mm":6.0,"brain":"atlas"}'
 
 
 class TestAgain:

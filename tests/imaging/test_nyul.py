@@ -3,7 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flame.imaging.nyul import PERCENTILES, combine, landmarks, scale_part, standardised
+from flame.errors import DataError
+from flame.files import write_json
+from flame.imaging.nyul import PERCENTILES, Scale, landmarks, read_scale, standardised, stretched, write_scale
 
 BRAIN = np.ones((12, 12, 12), bool)
 
@@ -27,23 +29,44 @@ class TestLandmarks:
             landmarks(_image(1), ~BRAIN)
 
 
-class TestScale:
-    def test_two_sites_give_exactly_the_scale_of_pooled_images(self):
-        found = [landmarks(_image(seed, 50 * seed, 3 + seed), BRAIN) for seed in range(1, 9)]
-        sites = [scale_part(found[:3]), scale_part(found[3:])]
-        np.testing.assert_allclose(combine(sites), combine([scale_part(found)]), rtol=1e-14)
+SCALE = np.array([0, 8, 20, 33, 41, 50, 55, 61, 72, 85, 100.0])
 
+
+class TestStretched:
     def test_it_runs_from_0_to_100_and_never_falls(self):
-        scale = combine([scale_part([landmarks(_image(1), BRAIN)])])
-        assert scale[0] == 0
-        assert scale[-1] == pytest.approx(100)
-        assert (np.diff(scale) >= 0).all()
+        found = stretched(landmarks(_image(1), BRAIN))
+        assert found[0] == 0
+        assert found[-1] == pytest.approx(100, rel=1e-15)
+        assert (np.diff(found) >= 0).all()
 
-    def test_a_site_without_images_counts_for_nothing(self):
-        full = scale_part([landmarks(_image(1), BRAIN)])
-        np.testing.assert_array_equal(combine([full, scale_part([])]), combine([full]))
-        with pytest.raises(ValueError, match="no site"):
-            combine([scale_part([])])
+    @given(gain=st.floats(0.1, 50), offset=st.floats(-200, 200))
+    def test_gain_and_offset_are_gone(self, gain, offset):
+        own = landmarks(_image(2), BRAIN)
+        np.testing.assert_allclose(stretched(gain * own + offset), stretched(own), atol=1e-8)
+
+
+class TestFile:
+    def test_it_comes_back_as_it_was(self, tmp_path):
+        scale = Scale(landmarks={"T1ce": tuple(SCALE), "FLAIR": tuple(SCALE**2 / 100)})
+        write_scale(tmp_path / "scale.json", scale)
+        assert read_scale(tmp_path / "scale.json") == scale
+
+    @pytest.mark.parametrize(
+        ("change", "where"),
+        [
+            ({"landmarks": {}}, "landmarks"),
+            ({"landmarks": {"T1ce": [0, 50, 100]}}, "at least 11"),
+            ({"landmarks": {"T1ce": [*SCALE[:-1], 99]}}, "run from 0 to 100"),
+            ({"landmarks": {"T1ce": [0, 9, 8, *SCALE[3:]]}}, "never fall"),
+            ({"landmarks": {"PET": [*SCALE]}}, "PET"),
+            ({"percentiles": [*PERCENTILES[:-1], 98]}, "percentiles are 1, 10"),
+            ({"format": "flame-scale/9"}, "format"),
+        ],
+    )
+    def test_what_is_no_scale_is_refused(self, tmp_path, change, where):
+        write_json(tmp_path / "scale.json", {"landmarks": {"T1ce": list(SCALE)}} | change)
+        with pytest.raises(DataError, match=where):
+            read_scale(tmp_path / "scale.json")
 
 
 class TestStandardised:
@@ -51,19 +74,17 @@ class TestStandardised:
     def test_a_scanner_that_bends_brightness_at_a_landmark_changes_nothing(self, gain, offset, knee):
         image = _image(4)
         own = landmarks(image, BRAIN)
-        scale = combine([scale_part([landmarks(_image(7, 300, 40), BRAIN)])])
         middle = own[5]
         bent = (gain * np.where(image > middle, middle + knee * (image - middle), image) + offset).astype(np.float32)
-        one = standardised(image, own, scale)
-        other = standardised(bent, landmarks(bent, BRAIN), scale)
-        np.testing.assert_allclose(other, one, atol=0.05)
+        one = standardised(image, own, SCALE)
+        other = standardised(bent, landmarks(bent, BRAIN), SCALE)
+        np.testing.assert_allclose(other, one, atol=0.1)  # the median lies between two voxels
 
     def test_landmarks_land_on_the_scale(self):
         image = _image(4)
         own = landmarks(image, BRAIN)
-        scale = combine([scale_part([landmarks(_image(7, 300, 40), BRAIN)])])
         np.testing.assert_allclose(
-            landmarks(standardised(image, own, scale), BRAIN), scale, atol=0.02
+            landmarks(standardised(image, own, SCALE), BRAIN), SCALE, atol=0.02
         )  # between voxels
 
     def test_ties_do_not_divide_by_zero(self):

@@ -18,7 +18,11 @@ from tests.dicom.test_send_pacs import kept
 
 from flame.dicom.maps import read_masks
 from flame.dicom.pseudonym import Key
+from flame.files import read_json
+from flame.imaging.align import displacement_mm
 from flame.imaging.itk import onto
+from flame.imaging.label_maps import labels_onto
+from flame.imaging.prepared import prepared_path
 from flame.records.dataset import Site, read_site
 from flame.records.patient import LABELS, REGIONS, Patient
 from flame.records.volume import Grid, Volume, read_volume
@@ -67,9 +71,9 @@ class Journey:
         return found
 
 
-def identity(trial: Path, patient: str) -> dict[str, str]:
+def identity(trial: Path, patient: str, site: str = "site-1") -> dict[str, str]:
     """Who the made-up person is, as the trial's truth has it."""
-    found: dict[str, str] = json.loads((trial / "truth" / "site-1" / patient / "identity.json").read_text())
+    found: dict[str, str] = json.loads((trial / "truth" / site / patient / "identity.json").read_text())
     return found
 
 
@@ -92,11 +96,17 @@ def run(orthanc: Orthanc, *words: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
-    home = tmp_path_factory.mktemp("journey")
-    trial, intake, site = home / "trial", home / "intake", home / "prepared"
-    done = flame("trial", trial, *TRIAL)
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trial")
+    done = flame("trial", folder, *TRIAL)
     assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def journey(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Journey:
+    home = tmp_path_factory.mktemp("journey")
+    intake, site = home / "intake", home / "prepared"
     (home / "settings.toml").write_text(SETTINGS)
     with orthanc_and_site(home / "orthanc") as orthanc:
         orthanc.fill(instances(trial))
@@ -142,35 +152,93 @@ def test_everybody_comes_in_with_all_exams_and_courses(journey: Journey) -> None
         assert [(o.arm, o.prescription_gy, o.fractions, o.start_day, o.end_day) for o in patient.courses] == given
 
 
-def test_the_tumour_lies_where_the_trial_has_it(journey: Journey) -> None:
-    """The first exam lies in the trial's own frame; every later one was turned and shifted, and is aligned back."""
+def test_every_head_is_brought_back_to_where_the_trial_has_it(journey: Journey) -> None:
+    """The first exam lies in the trial's own frame; every later one was turned and shifted by 3 degrees and 4 mm."""
     for patient in journey.site.patients:
-        for exam, truth in zip(patient.exams, journey.truths[patient.id].exams, strict=True):
+        record = journey.truths[patient.id]
+        poses = json.loads((journey.trial / "truth" / "site-1" / record.id / "poses.json").read_text())["exams"]
+        for exam in patient.exams:
+            content = read_json(prepared_path(journey.site.folder, patient.id, exam.day, "prepared.json"))
+            brain = read_volume(exam.brain_mask)
+            places = np.argwhere(brain.array > 0)[::50] @ brain.grid.affine[:3, :3].T + brain.grid.affine[:3, 3]
+            back = np.array(content["images"]["T1ce"]["matrix"]) @ np.array(poses[str(exam.day)])
+            assert displacement_mm(back, places) <= 0.5, (patient.id, exam.day)
+
+
+def test_the_tumour_lies_where_the_trial_has_it(journey: Journey) -> None:
+    """What the site's label map says in the middle of every voxel of the trial, by region; and of how much there is.
+
+    Between the middles of 4 mm voxels the trial says nothing: blown up to 2 mm as blocks, it differs from any smooth
+    outline by their corners (a Dice of 0.90 for a core of 16 ml). Carried by the same rule, both are the same
+    but for the alignment.
+    """
+    for patient in journey.site.patients:
+        for exam, record in zip(patient.exams, journey.truths[patient.id].exams, strict=True):
             assert exam.label_map is not None
-            assert truth.label_map is not None
-            labels = read_volume(exam.label_map)
-            expected = onto(read_volume(truth.label_map), labels.grid, how="nearest")
-            whole = [np.isin(array, REGIONS["WT"]) for array in (labels.array, expected)]
-            assert dice(whole[0], whole[1]) >= 0.95, (patient.id, exam.day)
+            assert record.label_map is not None
+            labels, truth = read_volume(exam.label_map), read_volume(record.label_map)
+            found, same = onto(labels, truth.grid, how="nearest"), labels_onto(truth, labels.grid)
+            for region, values in REGIONS.items():
+                where = (patient.id, exam.day, region)
+                assert dice(np.isin(found, values), np.isin(truth.array, values)) >= 0.99, where
+                assert dice(np.isin(labels.array, values), np.isin(same, values)) >= 0.98, where
+                mm3 = [np.isin(one.array, values).sum() * np.prod(one.grid.spacing_mm) for one in (labels, truth)]
+                assert mm3[0] == pytest.approx(mm3[1], rel=0.1), where
             assert set(np.unique(labels.array)) <= {0, *LABELS.values()}
 
 
 def test_the_dose_is_the_trials(journey: Journey) -> None:
-    """Within 1 % of the prescription, or the same value within 1 mm."""
     for patient in journey.site.patients:
-        (course,), (truth,) = patient.courses, journey.truths[patient.id].courses
-        for path, source in ((course.dose, truth.dose), (course.dose_rbe, truth.dose_rbe)):
-            if course.arm == "photon" and path is None:
-                continue
-            assert path is not None
-            assert source is not None
-            found, native = read_volume(path), read_volume(source)
-            expected = onto(native, found.grid, how="linear")
-            brain = read_volume(patient.exams[0].brain_mask).array > 0
-            steep = np.linalg.norm(np.array(np.gradient(expected, *found.grid.spacing_mm)), axis=0)
-            off = np.abs(found.array - expected)
-            good = (off <= 0.01 * course.prescription_gy) | (off <= steep * 1.0)
-            assert good[brain].mean() >= 0.999, (patient.id, path.name)
+        expect_dose(patient, journey.truths[patient.id], 0.999)
+
+
+def expect_dose(patient: Patient, record: Patient, least: float) -> None:
+    """Within 1 % of the prescription, or the same value within 1 mm, in so much of the brain."""
+    (course,), (truth,) = patient.courses, record.courses
+    brain = read_volume(patient.exams[0].brain_mask).array > 0
+    for path, source in ((course.dose, truth.dose), (course.dose_rbe, truth.dose_rbe)):
+        if course.arm == "photon" and path is None:
+            continue
+        assert path is not None
+        assert source is not None
+        found, native = read_volume(path), read_volume(source)
+        expected = onto(native, found.grid, how="linear")
+        steep = np.linalg.norm(np.array(np.gradient(expected, *found.grid.spacing_mm)), axis=0)
+        off = np.abs(found.array - expected)
+        good = (off <= 0.01 * course.prescription_gy) | (off <= steep * 1.0)
+        assert good[brain].mean() >= least, (patient.id, path.name)
+
+
+def test_dose_comes_over_by_its_ct_where_nothing_else_tells(trial: Path, tmp_path: Path) -> None:
+    """The third hospital's CT lies in a frame of its own, 200 to 450 mm away, without a registration object."""
+    record = read_site(trial / "sites" / "site-3").patients[0]
+    original = identity(trial, record.id, "site-3")["patient_id"]
+    held, source = trial / "dicom" / "site-3" / original, tmp_path / "export"
+    contrast = max((held / "ST01").glob("SE0*"))
+    outlined = sorted((held / "ST01").glob("SE1*"))
+    source.mkdir()
+    for folder in (
+        contrast,
+        *outlined,
+        max(held.iterdir()),
+    ):  # T1ce and what was outlined on it, and the planning study
+        (source / folder.name).symlink_to(folder)
+    assert flame("ingest", source, tmp_path / "intake").returncode == 0
+    done = flame("prepare", tmp_path / "intake", tmp_path / "site", "--spacing", "4", "--workers", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CT:" not in done.stdout  # where the table says what is not green
+    (patient,) = read_site(tmp_path / "site").patients
+    exam = read_json(prepared_path(tmp_path / "site", patient.id, patient.exams[0].day, "prepared.json"))
+    lights = {one["gauge"]: one["light"] for one in exam["quality"] if one["about"] == "course 1 CT"}
+    assert lights == dict.fromkeys(("inverse_mm", "information", "information_gain"), "green")
+    (course,) = read_json(next(tmp_path.glob("site/derivatives/flame/sub-*/*_desc-prepared.json")))["courses"]
+    assert course["placed"] == "alignment of the planning CT"
+    couch = np.array(json.loads((trial / "truth" / "site-3" / record.id / "poses.json").read_text())["ct"])
+    assert np.linalg.norm(couch[:3, 3]) > 200
+    brain = read_volume(patient.exams[0].brain_mask)
+    places = np.argwhere(brain.array > 0)[::50] @ brain.grid.affine[:3, :3].T + brain.grid.affine[:3, 3]
+    assert displacement_mm(np.array(course["matrix"]) @ couch, places) <= 0.5
+    expect_dose(patient, record, 0.99)
 
 
 def test_what_comes_back_lies_on_the_hospitals_images_under_its_own_names(journey: Journey) -> None:

@@ -3,6 +3,7 @@
 import json
 from datetime import date, timedelta
 from hashlib import sha256
+from io import BytesIO
 
 import highdicom
 import numpy as np
@@ -260,6 +261,20 @@ def test_the_planted_texts_are_there(out, stay):
 def test_uids_are_unique(stays):
     uids = [one.SOPInstanceUID for stay in stays.values() for one in stay.datasets]
     assert len(set(uids)) == len(uids) > 300
+
+
+def test_files_are_what_pydicom_writes_of_their_values(out):
+    """One file of every kind: read, every value decoded, and written again."""
+    kinds = {}
+    for path in sorted(hospital_folder(out, SITES["carbon"]).rglob("*.dcm")):
+        kinds.setdefault((pydicom.dcmread(path, stop_before_pixels=True).SOPClassUID, path.parent.name), path)
+    assert len({sop_class for sop_class, _ in kinds}) >= 7
+    for path in kinds.values():
+        dataset = pydicom.dcmread(path)
+        dataset.decode()
+        again = BytesIO()
+        pydicom.dcmwrite(again, dataset, enforce_file_format=True)
+        assert again.getvalue() == path.read_bytes(), path.name
 
 
 def test_same_bytes_with_two_workers_and_after_an_interruption(out):

@@ -19,16 +19,19 @@ from flame.cli import (
     predict,
     prepare,
     rano,
+    scale,
     service,
     site,
     trial,
 )
 from flame.cli.border import guarded
+from flame.cli.page import Page
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="flame",
+    cls=Page,
     help="Train models of glioblastoma across hospitals; no patient's data leaves its site. Research use only.",
     no_args_is_help=True,
     add_completion=False,
@@ -69,7 +72,7 @@ for name, command in (
 ):
     app.command(name)(guarded(command))
 
-at_site = typer.Typer(help="What a hospital keeps and decides.", no_args_is_help=True)
+at_site = typer.Typer(cls=Page, help="What a hospital keeps and decides.", no_args_is_help=True)
 for word, decision in (
     ("enrol", enrol.enrol),
     ("start", enrol.start),
@@ -88,7 +91,7 @@ for word, decision in (
     at_site.command(word)(guarded(decision))
 app.add_typer(at_site, name="site")
 
-at_coordinator = typer.Typer(help="Run a study over many sites.", no_args_is_help=True)
+at_coordinator = typer.Typer(cls=Page, help="Run a study over many sites.", no_args_is_help=True)
 for word, step in (
     ("provision", coordinator.provision),
     ("start", coordinator.start),
@@ -102,6 +105,11 @@ for word, step in (
 ):
     at_coordinator.command(word)(guarded(step))
 app.add_typer(at_coordinator, name="coordinator")
+
+of_scale = typer.Typer(cls=Page, help="A common scale of intensities over sites.", no_args_is_help=True)
+of_scale.command("part")(guarded(scale.part))
+of_scale.command("combine")(guarded(scale.combine))
+app.add_typer(of_scale, name="scale")
 
 
 def main() -> None:

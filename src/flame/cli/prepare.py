@@ -27,6 +27,9 @@ def prepare(
     brain: Annotated[
         str, typer.Option(help="Who finds the brain where no mask came in: auto, deepbet or atlas.")
     ] = "auto",
+    scale: Annotated[
+        Path | None, typer.Option(help="A scale of intensities, from flame scale combine; the same at every site.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 2,
 ) -> None:
     """Align, strip, even out and resample what came in, with a traffic light for every step. Research use only."""
@@ -37,13 +40,16 @@ def prepare(
     from flame.errors import ConfigError
     from flame.imaging.brain import BrainMethod
     from flame.imaging.intake import Preparation, prepare_intake
+    from flame.imaging.nyul import read_scale
 
     if brain not in get_args(BrainMethod):
         raise ConfigError(f"--brain: {brain!r} is not known", f"Choose one of {', '.join(get_args(BrainMethod))}.")
     if site.exists() and not site.is_dir():
         raise ConfigError(f"{site} is a file", "Name a folder.")
     console = Console()
-    settings = Preparation.model_validate({"spacing_mm": spacing, "brain": brain})
+    settings = Preparation.model_validate(
+        {"spacing_mm": spacing, "brain": brain, "scale": None if scale is None else read_scale(scale)}
+    )
     results = prepare_intake(
         intake, site, name or site.resolve().name, settings, workers, picture, lambda one: _tell(console, one)
     )

@@ -20,6 +20,7 @@ from flame.files import read_json, write_json
 from flame.imaging.brain import BrainMethod, has_deepbet
 from flame.imaging.dosing import place_dose
 from flame.imaging.grids import tight_grid
+from flame.imaging.nyul import Scale
 from flame.imaging.placing import place
 from flame.imaging.prepared import Draw, prepared_exam, prepared_path
 from flame.imaging.quality import Light, worst
@@ -38,11 +39,12 @@ LETD_STEP = 0.01
 
 
 class Preparation(Settings):
-    """How to prepare: voxel size [mm], width of the rim around the brain [mm], and who finds the brain."""
+    """How to prepare: voxel size [mm], width of the rim around the brain [mm], who finds the brain, a scale to use."""
 
     spacing_mm: float = Field(default=1.0, ge=0.5, le=4.0)
     margin_mm: float = Field(default=6.0, ge=0.0, le=50.0)
     brain: BrainMethod = "auto"
+    scale: Scale | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ def prepare_intake(
 ) -> tuple[PatientResult, ...]:
     """Prepare all patients of an intake folder and write the site's tables.
 
-    A patient whose files and settings are those of an earlier call is not prepared again. One who cannot be prepared
-    is left out with a finding, and the others go on. Patients of the site who are not in the intake stay.
+    A patient whose files and settings are those of an earlier call is not prepared again. One who has to be is taken
+    out of the site's table first, so that at any time it names whole patients only. One who cannot be prepared is left
+    out with a finding, and the others go on. Patients of the site who are not in the intake stay. What a killed call
+    left half written is removed, so two calls at a time must not write into one folder.
 
     Args:
         name: of the site, where the folder is new.
@@ -94,13 +98,39 @@ def prepare_intake(
     patients = intake_patients(intake)
     if not patients:
         raise DataError(f"The intake {intake} holds no patient", "Bring patients in first: flame ingest, flame import.")
+    for left_over in site.rglob(".*.partial.*"):
+        left_over.unlink()
     old = read_site(site) if (site / "participants.tsv").exists() else Site(name, site, ())
+    listed = {one.id for one in old.patients}
     orders = [_Order(intake, site, one, settings, draw) for one in patients]
-    results = workers.run(_prepare, orders, processes, on_patient)
-    done = [_patient(read_intake(intake, one.patient), one.record, site) for one in results if one.record is not None]
+    whole = {one.patient: result for one in orders if one.patient in listed and (result := _as_before(one)) is not None}
     others = [one for one in old.patients if one.id not in patients]
+    if len(others) + len(whole) < len(listed):
+        write_site(Site(old.name, site, tuple(one for one in old.patients if one in others or one.id in whole)))
+    for result in whole.values():
+        on_patient(result)
+    fresh = workers.run(_prepare, [one for one in orders if one.patient not in whole], processes, on_patient)
+    results = sorted([*whole.values(), *fresh], key=lambda one: patients.index(one.patient))
+    done = [_patient(read_intake(intake, one.patient), one.record, site) for one in results if one.record is not None]
     write_site(Site(old.name, site, tuple(sorted([*others, *done], key=lambda one: one.id))))
     return tuple(results)
+
+
+def _as_before(order: _Order) -> PatientResult | None:
+    """The result of an earlier call, if it was made from these files with these settings."""
+    try:
+        digest = _digest(order.intake, read_intake(order.intake, order.patient), order.settings)
+        return _made_before(order.site, order.patient, digest)
+    except DataError:  # said when it is the patient's turn
+        return None
+
+
+def _made_before(site: Path, patient_id: str, digest: str) -> PatientResult | None:
+    path = _record_path(site, patient_id)
+    record: dict[str, Any] | None = read_json(path) if path.exists() else None
+    if record is None or record.get("inputs") != digest:
+        return None
+    return PatientResult(patient_id, record, tuple(Finding(**one) for one in record["findings"]), again=True)
 
 
 def _prepare(order: _Order, emit: workers.Emit) -> PatientResult:
@@ -122,11 +152,9 @@ def prepare_one(
     """
     patient = read_intake(intake, patient_id)
     digest = _digest(intake, patient, settings)
-    path = _record_path(site, patient_id)
-    if path.exists():
-        record = read_json(path)
-        if record.get("inputs") == digest:
-            return PatientResult(patient_id, record, tuple(Finding(**one) for one in record["findings"]), again=True)
+    before = _made_before(site, patient_id, digest)
+    if before is not None:
+        return before
     days = [exam.day for exam in patient.exams]
     if len(set(days)) < len(days) or days != sorted(days):
         raise DataError(f"Patient {patient_id} has exams out of order or two on one day", "Correct the days.")
@@ -134,14 +162,14 @@ def prepare_one(
     placed = place(patient, folder, settings.brain)
     for left_over in (site, site / DERIVATIVES):
         shutil.rmtree(left_over / f"sub-{patient_id}", ignore_errors=True)
-    grid = tight_grid(placed.brain, settings.spacing_mm, settings.margin_mm)
+    grid = tight_grid(placed.brain, settings.spacing_mm, settings.margin_mm, placed.reference.grid)
     doses = [
         place_dose(patient_id, number, course, folder, placed, grid)
         for number, course in enumerate(patient.courses, start=1)
     ]
     exams, findings = [], list(placed.findings)
     for exam in placed.exams:
-        made = prepared_exam(patient, exam, placed, doses, grid, folder)
+        made = prepared_exam(patient, exam, placed, doses, grid, folder, settings.scale)
         made.write(site, patient_id)
         if draw is not None:
             draw(prepared_path(site, patient_id, exam.exam.day, "alignment.png"), made)
@@ -159,7 +187,7 @@ def prepare_one(
         "courses": [{"grids": sorted(one.grids), **one.content()} for one in doses],
         "findings": [vars(one) for one in findings],
     }
-    write_json(path, record)
+    write_json(_record_path(site, patient_id), record)
     return PatientResult(patient_id, record, tuple(findings))
 
 
@@ -172,7 +200,7 @@ def _digest(intake: Path, patient: IntakePatient, settings: Preparation) -> str:
     path = patient_file(intake, patient.id)
     found = blake2b(digest_size=16)
     method = settings.brain if settings.brain != "auto" else ("deepbet" if has_deepbet() else "atlas")
-    found.update(f"{flame.__version__} {settings.model_dump_json()} {method}".encode())
+    found.update(f"{flame.__version__} {settings.model_dump_json(exclude_none=True)} {method}".encode())
     names = sorted(one.relative_to(path.parent).as_posix() for one in path.parent.rglob("*") if one.is_file())
     for name in names:
         found.update(f"\0{name}\0".encode())

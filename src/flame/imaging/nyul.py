@@ -1,17 +1,33 @@
 """Intensities of one sequence on a common scale over sites (Nyúl et al. 2000), by small vectors that can be shared.
 
-An image's landmarks are percentiles inside the brain. A site's part of the standard scale is the sum of its images'
-rescaled landmarks and their number: eleven sums and a count, which add up over sites to exactly what pooled images
-would give.
+An image's landmarks are percentiles inside the brain. The standard scale of a sequence is the mean of its images'
+landmarks, each stretched to run from 0 to 100; `federation.scale` makes it of sites' means.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-__all__ = ["PERCENTILES", "Landmarks", "ScalePart", "combine", "landmarks", "scale_part", "standardised"]
+from flame.errors import DataError
+from flame.files import read_json, write_text
+from flame.records.patient import Sequence
+from flame.settings import Settings
+
+__all__ = [
+    "PERCENTILES",
+    "Landmarks",
+    "Scale",
+    "Stretched",
+    "landmarks",
+    "read_scale",
+    "standardised",
+    "stretched",
+    "write_scale",
+]
 
 PERCENTILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
 _TOP = 100.0
@@ -20,12 +36,45 @@ Landmarks = NDArray[np.float64]
 """Percentiles of an image in the brain, or of the standard scale, shape (11,), not falling."""
 
 
-@dataclass(frozen=True)
-class ScalePart:
-    """What a site tells about the scale: the number of its images and the sums of their landmarks, 0 to 100 each."""
+def _ends(values: tuple[float, ...]) -> tuple[float, ...]:
+    if values[0] != 0 or values[-1] != _TOP or any(high < low for low, high in pairwise(values)):
+        raise ValueError(f"landmarks run from 0 to {_TOP:g} and never fall")
+    return values
 
-    count: int
-    sums: tuple[float, ...]
+
+Stretched = Annotated[
+    tuple[float, ...], Field(min_length=len(PERCENTILES), max_length=len(PERCENTILES)), AfterValidator(_ends)
+]
+"""Landmarks that were stretched, or a mean of such, as a file holds them."""
+
+
+class Scale(Settings):
+    """The standard scale of a study: landmarks from 0 to 100 by sequence."""
+
+    format: Literal["flame-scale/1"] = "flame-scale/1"
+    percentiles: tuple[float, ...] = PERCENTILES
+    landmarks: dict[Sequence, Stretched] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _of_this_kind(self) -> Self:
+        if self.percentiles != PERCENTILES:
+            raise ValueError(f"percentiles are {', '.join(f'{one:g}' for one in PERCENTILES)}")
+        return self
+
+
+def read_scale(path: Path) -> Scale:
+    """Read what `write_scale` wrote. Raises: DataError: if it is missing, damaged or no scale."""
+    try:
+        return Scale.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(f"{path} is no scale: {where}: {first['msg']}", "Make it by flame scale combine.") from error
+
+
+def write_scale(path: Path, scale: Scale) -> None:
+    """Write a scale as JSON, atomically; equal scales give equal bytes."""
+    write_text(path, scale.model_dump_json(indent=1) + "\n")
 
 
 def landmarks(image: NDArray[np.float32], brain: NDArray[np.bool_]) -> Landmarks:
@@ -42,27 +91,9 @@ def landmarks(image: NDArray[np.float32], brain: NDArray[np.bool_]) -> Landmarks
     return found
 
 
-def scale_part(images: Iterable[Landmarks]) -> ScalePart:
-    """A site's part: each image's landmarks, stretched to run from 0 to 100, summed."""
-    count, sums = 0, np.zeros(len(PERCENTILES))
-    for one in images:
-        count += 1
-        sums += (one - one[0]) * (_TOP / (one[-1] - one[0]))
-    return ScalePart(count, tuple(sums.tolist()))
-
-
-def combine(parts: Iterable[ScalePart]) -> Landmarks:
-    """The standard scale over all sites, from 0 to 100: the mean over their images.
-
-    Raises: ValueError: if no site has an image, or parts differ in length.
-    """
-    known = [part for part in parts if part.count > 0]
-    if not known:
-        raise ValueError("no site has an image")
-    if {len(part.sums) for part in known} != {len(PERCENTILES)}:
-        raise ValueError(f"a part has not {len(PERCENTILES)} sums")
-    total = sum(part.count for part in known)
-    return np.asarray(np.sum([part.sums for part in known], axis=0) / total)
+def stretched(own: Landmarks) -> Landmarks:
+    """An image's landmarks in shares of 100 of their range; the scanner's gain and offset are gone."""
+    return np.asarray((own - own[0]) * (_TOP / (own[-1] - own[0])))
 
 
 def standardised(image: NDArray[np.float32], own: Landmarks, scale: Landmarks) -> NDArray[np.float32]:

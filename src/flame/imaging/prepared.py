@@ -15,8 +15,8 @@ from flame.imaging.bias import even
 from flame.imaging.dosing import PlacedDose
 from flame.imaging.intensity import zscore
 from flame.imaging.itk import Matrix, onto
-from flame.imaging.label_maps import label_map_of, labels_onto, mask_onto
-from flame.imaging.nyul import PERCENTILES, landmarks
+from flame.imaging.label_maps import label_map_of, labels_onto, masks_onto
+from flame.imaging.nyul import PERCENTILES, Scale, landmarks, standardised
 from flame.imaging.placing import Placed, PlacedExam, PlacedPatient
 from flame.imaging.quality import Quality, judge
 from flame.records.finding import Finding
@@ -36,7 +36,7 @@ class Prepared:
 
     Attributes:
         day: of the exam.
-        images: float32 (x, y, z) by sequence, 0 outside the brain, in the scanner's unit.
+        images: float32 (x, y, z) by sequence, 0 outside the brain, in the scanner's unit or on the scale.
         brain: bool; the same grid.
         label_map: uint8, or None if nothing was outlined.
         ct: the planning CT [HU] where it was aligned to find the dose, in the exam before that course; else None.
@@ -78,9 +78,15 @@ def prepared_path(site: Path, patient: str, day: int, what: str) -> Path:
 
 
 def prepared_exam(
-    patient: IntakePatient, exam: PlacedExam, placed: PlacedPatient, doses: list[PlacedDose], grid: Grid, folder: Path
+    patient: IntakePatient,
+    exam: PlacedExam,
+    placed: PlacedPatient,
+    doses: list[PlacedDose],
+    grid: Grid,
+    folder: Path,
+    scale: Scale | None = None,
 ) -> Prepared:
-    """Bring an exam onto the patient's grid.
+    """Bring an exam onto the patient's grid, and its intensities onto a scale if there is one.
 
     Raises: DataError: if an outline cannot be read, or its brain mask misses the grid.
     """
@@ -96,6 +102,8 @@ def prepared_exam(
         images[name], facts[name], figures = _image(name, one, brain, grid, even_already)
         quality += figures
     labels, regions, findings = _labels(patient.id, exam, placed, grid, folder)
+    if scale is not None:
+        findings += _standardise(patient.id, exam.exam.day, scale, images, facts)
     if labels is not None:
         quality += _label_figures(labels, images, brain)
         quality += _dose_figures(patient, exam, labels, doses)
@@ -151,6 +159,23 @@ def _image(
     return array, facts, figures
 
 
+def _standardise(
+    patient: str, day: int, scale: Scale, images: dict[Sequence, NDArray[np.float32]], facts: dict[Sequence, Any]
+) -> list[Finding]:
+    """Move images onto the scale and say of each whether it was; the landmarks kept stay those of the scanner."""
+    findings = []
+    for name, array in images.items():
+        own, wanted = facts[name].get("landmarks"), scale.landmarks.get(name)
+        facts[name]["standardised"] = own is not None and wanted is not None
+        if own is None or wanted is None:
+            what = f"exam of day {day}: {name} stays in the scanner's unit, because the scale says nothing of it"
+            findings.append(Finding("warning", patient, what, "Make the scale of sites that have the sequence."))
+            continue
+        moved = standardised(array, np.array(own["values"]), np.array(wanted))
+        images[name] = np.where(array != 0, moved, np.float32(0))
+    return findings
+
+
 def _labels(
     patient: str, exam: PlacedExam, placed: PlacedPatient, grid: Grid, folder: Path
 ) -> tuple[NDArray[np.uint8] | None, tuple[Region, ...] | None, list[Finding]]:
@@ -158,26 +183,54 @@ def _labels(
     findings: list[Finding] = []
     labels: NDArray[np.uint8] | None = None
     known: tuple[int, ...] = ()
-    masks: dict[Shows, NDArray[np.bool_]] = {}
+    groups: list[_Group] = []
     for outline in (one for one in exam.exam.outlines if one.shows not in ("brain", "other")):
         volume = read_native(folder / outline.file)
         matrix, vouched = _outline_matrix(outline, volume, exam, placed)
-        if not vouched:
-            what = f"exam of day {exam.exam.day}: no image shares the frame of the outline of {outline.shows}"
-            hint = "It was taken to lie on the leading image; look at the picture."
-            findings.append(Finding("warning", patient, what, hint))
+        findings += _outline_findings(patient, exam.exam.day, outline, vouched)
         if outline.shows == "labels":
             labels, known = labels_onto(volume, grid, matrix), outline.known
         else:
-            mask = mask_onto(volume, grid, matrix)
-            masks[outline.shows] = mask | masks[outline.shows] if outline.shows in masks else mask
-        if outline.author == "rough":
-            what = f"exam of day {exam.exam.day}: the outline of {outline.shows} is a rough one"
-            findings.append(Finding("note", patient, what, "Do not take measures of it for more than that."))
+            _grouped(groups, outline.shows, volume, matrix)
+    masks: dict[Shows, NDArray[np.bool_]] = {}
+    for group in groups:
+        for shows, mask in masks_onto(group.masks, group.grid, grid, group.matrix).items():
+            masks[shows] = mask | masks[shows] if shows in masks else mask
     if labels is None and not masks:
         return None, None, findings
     found, regions = label_map_of(labels, known, masks)
     return found, regions, findings
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Masks that lie on one grid, in one place: of one segmentation or structure set, as a rule."""
+
+    grid: Grid
+    matrix: Matrix
+    masks: dict[Shows, NDArray[np.bool_]]
+
+
+def _grouped(groups: list[_Group], shows: Shows, volume: Volume, matrix: Matrix) -> None:
+    """Put a mask with those that it has to be carried with."""
+    mask = volume.array > 0.5
+    for group in groups:
+        if group.grid.matches(volume.grid) and np.array_equal(group.matrix, matrix):
+            group.masks[shows] = mask | group.masks[shows] if shows in group.masks else mask
+            return
+    groups.append(_Group(volume.grid, matrix, {shows: mask}))
+
+
+def _outline_findings(patient: str, day: int, outline: Outline, vouched: bool) -> list[Finding]:
+    findings = []
+    if not vouched:
+        what = f"exam of day {day}: no image shares the frame of the outline of {outline.shows}"
+        hint = "It was taken to lie on the leading image; look at the picture."
+        findings.append(Finding("warning", patient, what, hint))
+    if outline.author == "rough":
+        what = f"exam of day {day}: the outline of {outline.shows} is a rough one"
+        findings.append(Finding("note", patient, what, "Do not take measures of it for more than that."))
+    return findings
 
 
 def _outline_matrix(outline: Outline, volume: Volume, exam: PlacedExam, placed: PlacedPatient) -> tuple[Matrix, bool]:

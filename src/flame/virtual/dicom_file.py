@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
-from io import BytesIO
 
-from pydicom import dcmwrite
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
 from flame.virtual.identity import Identity
 from flame.virtual.vendors import Department
 
-__all__ = ["Chart", "Series", "Study", "begin", "code", "ds", "encode", "reference", "uid"]
+__all__ = ["Chart", "Series", "Study", "begin", "code", "ds", "reference", "uid"]
 
 _PRIVATE_GROUP = 0x0099
 _PRIVATE_CREATOR = "VIRTUAL HOSPITAL"
@@ -115,18 +112,6 @@ def begin(chart: Chart, study: Study, series: Series, sop_class: str, instance: 
     block = dataset.private_block(_PRIVATE_GROUP, _PRIVATE_CREATOR, create=True)
     block.add_new(0x01, "LO", f"{person.name} {person.patient_id}")
     return dataset
-
-
-def encode(dataset: Dataset) -> bytes:
-    """The bytes of a DICOM file in little endian with explicit types."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta = meta
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _describe_person(dataset: Dataset, person: Identity, when: date) -> None:

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
-from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, RTDoseStorage, RTStructureSetStorage, SpatialRegistrationStorage
 
 from flame.records.volume import Volume
+from flame.virtual.dicom_bytes import element, item, pointer, raw, sequence, text
 from flame.virtual.dicom_file import Chart, Series, Study, begin, code, ds, reference
 from flame.virtual.dicom_mr import pixels
 from flame.virtual.dicom_slices import encode_slices
@@ -21,7 +19,8 @@ __all__ = ["DOSE_STEP_GY", "Planning", "ct_images", "dose_grid", "registration",
 
 DOSE_STEP_GY = 0.01
 _DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
-_CONTOUR_DATA = 0x30060050
+_CONTOUR_IMAGES, _CONTOURS = 0x30060016, 0x30060040
+_CONTOUR_TYPE, _CONTOUR_COUNT, _CONTOUR_DATA = 0x30060042, 0x30060046, 0x30060050
 _RIGID = ("125021", "DCM", "Frame of Reference Identity")
 
 
@@ -85,7 +84,7 @@ def structures(chart: Chart, planning: Planning, masks: Mapping[str, tuple[str, 
         roi.ROIName = name
         roi.ROIGenerationAlgorithm = "MANUAL"
         drawn.ROIDisplayColor = [255, 40 * number % 256, 0]
-        drawn.ContourSequence = Items(_contours(planning, cut(mask, "axial", planning.moved)))
+        drawn[_CONTOURS] = raw(_CONTOURS, "SQ", b"".join(_contours(planning, cut(mask, "axial", planning.moved))))
         observation.ObservationNumber = number
         observation.RTROIInterpretedType = kind
         observation.ROIInterpreter = chart.identity.physician
@@ -168,14 +167,16 @@ def _mapped(frame: str, matrix: NDArray[np.float64]) -> Dataset:
 def _ct_reference(planning: Planning) -> Dataset:
     frame, study, series = Dataset(), reference(_DETACHED_STUDY, planning.study.uid), Dataset()
     series.SeriesInstanceUID = planning.series.uid
-    series.ContourImageSequence = [reference(CTImageStorage, one) for one in planning.instances]
+    images = b"".join(pointer(CTImageStorage, one) for one in planning.instances)
+    series[_CONTOUR_IMAGES] = raw(_CONTOUR_IMAGES, "SQ", images)
     study.RTReferencedSeriesSequence = [series]
     frame.FrameOfReferenceUID = planning.frame
     frame.RTReferencedStudySequence = [study]
     return frame
 
 
-def _contours(planning: Planning, mask: Stack) -> Iterator[Dataset]:
+def _contours(planning: Planning, mask: Stack) -> Iterator[bytes]:
+    """The items of a ROI's contours."""
     from skimage.measure import find_contours
 
     for index, frame in enumerate(mask.frames):
@@ -183,14 +184,19 @@ def _contours(planning: Planning, mask: Stack) -> Iterator[Dataset]:
             continue
         origin = mask.affine[:3, 3] + index * mask.affine[:3, 0]
         image = planning.instances[round((origin[2] - planning.stack.affine[2, 3]) / planning.stack.spacing_mm[0])]
+        shown = sequence(_CONTOUR_IMAGES, pointer(CTImageStorage, image))
         for line in find_contours(np.pad(frame, 1).astype(np.float32), 0.5):
             points = origin + (line[:-1] - 1) @ mask.affine[:3, 1:3].T
-            item = Dataset()
-            item.ContourImageSequence = [reference(CTImageStorage, image)]
-            item.ContourGeometricType = "CLOSED_PLANAR"
-            item.NumberOfContourPoints = len(points)
-            text = "\\".join(f"{value:.8g}" for value in points.ravel())
-            value = (text + " " * (len(text) % 2)).encode()
-            # Encoded at once: pydicom would check each of some hundred thousand numbers.
-            item[_CONTOUR_DATA] = RawDataElement(Tag(_CONTOUR_DATA), "DS", len(value), value, 0, False, True)
-            yield item
+            yield item(
+                shown,
+                element(_CONTOUR_TYPE, "CS", text("CLOSED_PLANAR")),
+                element(_CONTOUR_COUNT, "IS", text(str(len(points)))),
+                element(_CONTOUR_DATA, "DS", _numbers(points)),
+            )
+
+
+def _numbers(values: NDArray[np.float64]) -> bytes:
+    """Numbers of eight digits, each different one formatted once."""
+    different, which = np.unique(values.ravel(), return_inverse=True)
+    words = [f"{value:.8g}" for value in different.tolist()]
+    return text("\\".join([words[at] for at in which.tolist()]))

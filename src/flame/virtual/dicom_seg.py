@@ -3,15 +3,17 @@
 `dicom.export` writes its segmentations by highdicom; that highdicom reads these back is a check of both.
 """
 
+import struct
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
 from pydicom.uid import MRImageStorage, SegmentationStorage
 
 from flame.records.patient import LABELS
 from flame.records.volume import Volume
-from flame.virtual.dicom_file import Chart, Series, begin, code, ds, reference
+from flame.virtual.dicom_bytes import element, item, pointer, raw, sequence, text
+from flame.virtual.dicom_file import Chart, Series, begin, code, ds
 from flame.virtual.dicom_mr import MrExam, MrSeries
 from flame.virtual.head import HEAD_MM
 from flame.virtual.slices import Matrix, Stack, cut, pad
@@ -27,8 +29,15 @@ _TYPES = {
     "RC": ("VH0001", "99VIRTUAL", "Resection Cavity"),
     "Brain": ("12738006", "SCT", "Brain"),
 }
-_SEGMENT_NUMBER, _IN_STACK = (0x0062, 0x000B), (0x0020, 0x9057)
-_SEGMENT_SEQUENCE, _CONTENT_SEQUENCE = (0x0062, 0x000A), (0x0020, 0x9111)
+_SEGMENT_NUMBER, _STACK, _IN_STACK, _INDEX_VALUES, _POSITION = (
+    0x0062000B,
+    0x00209056,
+    0x00209057,
+    0x00209157,
+    0x00200032,
+)
+_SEGMENT_SEQUENCE, _CONTENT_SEQUENCE, _POSITION_SEQUENCE = 0x0062000A, 0x00209111, 0x00209113
+_FRAME_SEQUENCE, _INSTANCE_SEQUENCE = 0x52009230, 0x0008114A
 
 
 def label_segmentation(chart: Chart, exam: MrExam, labels: Volume, moved: Matrix) -> Dataset:
@@ -74,20 +83,21 @@ def _segmentation(chart: Chart, exam: MrExam, word: str, number: int, masks: dic
 
 
 def _segment(number: int, label: str) -> Dataset:
-    item = Dataset()
-    item.SegmentNumber = number
-    item.SegmentLabel = label
-    item.SegmentAlgorithmType = "MANUAL"
-    item.SegmentedPropertyCategoryCodeSequence = [code(*(_ANATOMY if label == "Brain" else _ABNORMAL))]
-    item.SegmentedPropertyTypeCodeSequence = [code(*_TYPES[label])]
-    return item
+    found = Dataset()
+    found.SegmentNumber = number
+    found.SegmentLabel = label
+    found.SegmentAlgorithmType = "MANUAL"
+    found.SegmentedPropertyCategoryCodeSequence = [code(*(_ANATOMY if label == "Brain" else _ABNORMAL))]
+    found.SegmentedPropertyTypeCodeSequence = [code(*_TYPES[label])]
+    return found
 
 
 def _referenced(series: MrSeries) -> Dataset:
-    item = Dataset()
-    item.SeriesInstanceUID = series.series.uid
-    item.ReferencedInstanceSequence = [reference(MRImageStorage, one) for one in series.instances]
-    return item
+    found = Dataset()
+    found.SeriesInstanceUID = series.series.uid
+    instances = b"".join(pointer(MRImageStorage, one) for one in series.instances)
+    found[_INSTANCE_SEQUENCE] = raw(_INSTANCE_SEQUENCE, "SQ", instances)
+    return found
 
 
 def _dimensions(chart: Chart, dataset: Dataset, series: Series) -> None:
@@ -96,12 +106,12 @@ def _dimensions(chart: Chart, dataset: Dataset, series: Series) -> None:
     organisation.DimensionOrganizationUID = chart.uid(series.uid, "dimensions")
     dataset.DimensionOrganizationSequence = [organisation]
     indices = []
-    for pointer, group in ((_SEGMENT_NUMBER, _SEGMENT_SEQUENCE), (_IN_STACK, _CONTENT_SEQUENCE)):
-        item = Dataset()
-        item.DimensionOrganizationUID = organisation.DimensionOrganizationUID
-        item.DimensionIndexPointer = pointer
-        item.FunctionalGroupPointer = group
-        indices.append(item)
+    for indexed, group in ((_SEGMENT_NUMBER, _SEGMENT_SEQUENCE), (_IN_STACK, _CONTENT_SEQUENCE)):
+        index = Dataset()
+        index.DimensionOrganizationUID = organisation.DimensionOrganizationUID
+        index.DimensionIndexPointer = indexed
+        index.FunctionalGroupPointer = group
+        indices.append(index)
     dataset.DimensionIndexSequence = indices
 
 
@@ -121,20 +131,25 @@ def _frames(dataset: Dataset, stacks: list[Stack]) -> None:
     shared.PixelMeasuresSequence = [measures]
     shared.PlaneOrientationSequence = [orientation]
     dataset.SharedFunctionalGroupsSequence = [shared]
-    dataset.PerFrameFunctionalGroupsSequence = Items(_frame(at, index, stacks[at]) for at, index in kept)
+    frames = b"".join(_frame(at, index, stacks[at]) for at, index in kept)
+    dataset[_FRAME_SEQUENCE] = raw(_FRAME_SEQUENCE, "SQ", frames)
     bits: NDArray[np.bool_] = np.stack([stacks[at].frames[index] for at, index in kept])
     packed = np.packbits(bits.ravel(), bitorder="little").tobytes()
     dataset.PixelData = packed + b"\0" * (len(packed) % 2)
     dataset["PixelData"].VR = "OB"
 
 
-def _frame(at: int, index: int, stack: Stack) -> Dataset:
-    content, position, segment, item = Dataset(), Dataset(), Dataset(), Dataset()
-    content.StackID, content.InStackPositionNumber = "1", index + 1
-    content.DimensionIndexValues = [at + 1, index + 1]
-    position.ImagePositionPatient = stack.position(index)
-    segment.ReferencedSegmentNumber = at + 1
-    item.FrameContentSequence = [content]
-    item.PlanePositionSequence = [position]
-    item.SegmentIdentificationSequence = [segment]
-    return item
+def _frame(at: int, index: int, stack: Stack) -> bytes:
+    """The item of a frame: its place in the stack, its position, its segment."""
+    content = item(
+        element(_STACK, "SH", text("1")),
+        element(_IN_STACK, "UL", struct.pack("<I", index + 1)),
+        element(_INDEX_VALUES, "UL", struct.pack("<II", at + 1, index + 1)),
+    )
+    position = item(element(_POSITION, "DS", text("\\".join(stack.position(index)))))
+    segment = item(element(_SEGMENT_NUMBER, "US", struct.pack("<H", at + 1)))
+    return item(
+        sequence(_CONTENT_SEQUENCE, content),
+        sequence(_POSITION_SEQUENCE, position),
+        sequence(_SEGMENT_SEQUENCE, segment),
+    )

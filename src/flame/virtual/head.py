@@ -59,10 +59,13 @@ def dressed(generator: np.random.Generator, head: Head, image: Volume, sequence:
     wide = pad(image, HEAD_MM - 8.0).array
     wide = wide * np.float32(30000 / wide.max())
     unit = float(np.median(wide[head.brain]))
-    outside = np.take(np.array([0.0, *_MR[sequence], 0.0], np.float32) * np.float32(unit), head.layer)
-    outside += np.float32(_NOISE_MR * unit) * np.abs(generator.standard_normal(wide.shape, np.float32))
-    whole: NDArray[np.int16] = np.rint(np.minimum(np.where(head.brain, wide, outside), 32767)).astype(np.int16)
-    return whole
+    values = generator.standard_normal(wide.shape, np.float32)
+    np.abs(values, out=values)
+    values *= np.float32(_NOISE_MR * unit)
+    values += np.take(np.array([0.0, *_MR[sequence], 0.0], np.float32) * np.float32(unit), head.layer)
+    np.copyto(values, wide, where=head.brain)
+    np.rint(np.minimum(values, 32767, out=values), out=values)
+    return values.astype(np.int16)
 
 
 def ct_numbers(generator: np.random.Generator, head: Head, t1: Volume) -> NDArray[np.int16]:

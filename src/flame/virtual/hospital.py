@@ -12,7 +12,7 @@ shifted, each in a frame of reference of its own. No voxel is interpolated. LETd
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from flame.records.volume import Volume, read_volume
 from flame.seeds import stream
 from flame.virtual.assignment import make_site
 from flame.virtual.chart import load_chart
-from flame.virtual.dicom_file import Chart, Series, Study, encode
+from flame.virtual.dicom_bytes import elements, encode, file_meta
+from flame.virtual.dicom_file import Chart, Series, Study
 from flame.virtual.dicom_mr import MrExam, mr_exam
 from flame.virtual.dicom_plan import plan_dataset, plan_parts, treatment_records
 from flame.virtual.dicom_rt import Planning, ct_images, dose_grid, registration, structures
@@ -64,11 +65,14 @@ class _Writer:
     """Writes data sets into a folder per series."""
 
     folder: Path
+    made: set[str] = field(default_factory=set)
 
     def put(self, datasets: Iterable[Dataset], study: Study) -> None:
         """Write single data sets."""
         for dataset in datasets:
-            self._write(study, int(dataset.SeriesNumber), int(dataset.get("InstanceNumber", 1)), encode(dataset))
+            meta = file_meta(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID))
+            content = encode(meta.values(), elements(dataset).values())
+            self._write(study, int(dataset.SeriesNumber), int(dataset.get("InstanceNumber", 1)), content)
 
     def put_slices(self, files: Iterable[tuple[Series, bytes]], study: Study) -> None:
         """Write the files of series of slices, numbered in their order."""
@@ -78,9 +82,11 @@ class _Writer:
             self._write(study, series.number, counts[series.number], content)
 
     def _write(self, study: Study, series: int, instance: int, content: bytes) -> None:
-        folder = self.folder / f"ST{study.number:02d}" / f"SE{series:03d}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"IM{instance:04d}.dcm").write_bytes(content)
+        folder = f"{self.folder}/ST{study.number:02d}/SE{series:03d}"
+        if folder not in self.made:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.made.add(folder)
+        Path(f"{folder}/IM{instance:04d}.dcm").write_bytes(content)
 
 
 def hospital_folder(out: Path, site: str) -> Path:
@@ -151,9 +157,12 @@ def _write_patient(
     field_t = make_site(chart.seed, index).scanner.field_t
     first: tuple[MrExam, Exam, Head] | None = None
     poses: dict[str, Matrix] = {}
+    known: tuple[Volume, Head] | None = None
     for number, exam in enumerate(patient.exams, start=1):
         brain = read_volume(site / _known(exam.brain_mask))
-        head = make_head(brain)
+        if known is None or not _same(brain, known[0]):
+            known = brain, make_head(brain)
+        head = known[1]
         moved = _pose(draws, brain) if first else np.eye(4)
         study = Study(chart.uid("study", exam.day), number, exam.day, "IRM CEREBRALE")
         written, files = mr_exam(chart, study, head, _images(site, exam), moved, field_t, draws)
@@ -204,6 +213,10 @@ def _write_course(
         writer.put([dose_grid(chart, planning, dose, kind, plans, 10 + at)], study)
     writer.put(treatment_records(chart, planning, parts), study)
     return couch
+
+
+def _same(one: Volume, other: Volume) -> bool:
+    return one.grid.matches(other.grid) and np.array_equal(one.array, other.array)
 
 
 def _images(site: Path, exam: Exam) -> dict[Sequence, Volume]:
