@@ -8,12 +8,13 @@ OUT ?= runs/demo
 demo: .venv/installed
 	$(BIN)/flame demo --out $(OUT)
 
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 format: .venv/installed-dev
 	$(BIN)/ruff format .

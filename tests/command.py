@@ -1,13 +1,64 @@
 """FLAME's command line as a user runs it."""
 
+import atexit
+import functools
+import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 __all__ = ["flame"]
 
+ROOT = Path(__file__).parents[1]
 
-def flame(*arguments: str | Path, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, in a process of its own."""
-    command = [sys.executable, "-m", "flame", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+def flame(
+    *arguments: str | Path, timeout: float = 300, namespace: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, in a process of its own; `namespace` names a network other than this machine's."""
+    command = ["flame", *map(str, arguments)]
+    starter = _starter()
+    assert starter.stdin is not None
+    with tempfile.TemporaryDirectory() as folder:
+        streams = {name: Path(folder) / name for name in ("out", "err")}
+        for path in streams.values():
+            path.touch()
+        request = {
+            "arguments": command[1:],
+            "folder": str(Path.cwd()),
+            "environment": dict(os.environ),
+            "namespace": namespace,
+            **{name: str(path) for name, path in streams.items()},
+        }
+        starter.stdin.write(json.dumps(request) + "\n")
+        starter.stdin.flush()
+        process = _answer(starter)
+        assert starter.stdout is not None
+        in_time = select.select([starter.stdout], [], [], timeout)[0]
+        if not in_time:
+            os.kill(process, signal.SIGKILL)
+        code = _answer(starter)
+        out, err = (path.read_text() for path in streams.values())
+    if not in_time:
+        raise subprocess.TimeoutExpired(command, timeout, out, err)
+    return subprocess.CompletedProcess(command, code, out, err)
+
+
+@functools.cache
+def _starter() -> subprocess.Popen[str]:
+    """The process that starts commands; see its module."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.starter import start; del sys.path[0]; start()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(process.communicate)
+    return process
+
+
+def _answer(starter: subprocess.Popen[str]) -> int:
+    assert starter.stdout is not None
+    line = starter.stdout.readline()
+    assert line, "the process that starts commands has ended"
+    return int(line)

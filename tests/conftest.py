@@ -1,5 +1,7 @@
 """What all tests share: a tiny virtual trial, made once, and an interrupt that works however tests were started."""
 
+import fcntl
+import os
 import signal
 from pathlib import Path
 
@@ -9,11 +11,46 @@ from tests.command import flame
 # A shell that starts tests in the background lets them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What takes a minute and more, longest first: begun last, one of them would leave the other processor without work.
+LONG = (
+    "scenarios/test_comparison.py",
+    "scenarios/test_deployment.py",
+    "scenarios/test_journey.py",
+    "faults/test_deployed.py",
+    "scenarios/test_scale.py",
+    "scenarios/test_bad_input.py",
+    "scenarios/test_prepare.py",
+    "scenarios/test_ingest.py",
+    "scenarios/test_rano.py",
+    "scenarios/test_regions.py",
+    "imaging/test_align.py",
+    "imaging/test_intake.py",
+    "imaging/test_brain.py",
+    "dicom/test_fuzz.py",
+    "faults/test_kill_embedded.py",
+    "scenarios/test_import.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; `--no-loadscope-reorder` keeps that order for several processes."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three sites of four patients at 6 mm, with the other arms' futures."""
-    out = tmp_path_factory.mktemp("trial") / "trial"
-    done = flame("trial", out, "--sites", "3", "--patients", "4", "--seed", "5", "--spacing", "6", "--workers", "2")
-    assert done.returncode == 0, done.stderr
+    """Three sites of four patients at 6 mm, with the other arms' futures; to be read, not to be changed."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # one for all processes of this run
+    out = folder / "shared" / "trial"
+    out.parent.mkdir(mode=0o700, exist_ok=True)
+    with (out.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out.parent / "made").exists():
+            size = ("--sites", "3", "--patients", "4", "--spacing", "6")
+            done = flame("trial", out, *size, "--seed", "5", "--workers", "1")
+            assert done.returncode == 0, done.stderr
+            (out.parent / "made").touch()
     return out

@@ -234,13 +234,15 @@ def test_a_full_disk_of_the_coordinator_ends_the_job_and_with_space_it_goes_on(f
     wait(lambda: len(rounds(run)) >= 1, SEVERAL_S, "a closed round")
     filler = fill(run.parent)
     try:
-        wait(lambda: "disk is full" in log.read_text()[before:], SEVERAL_S, "the coordinator says so")
-        wait(lambda: "Free some space" in log.read_text()[before:], SEVERAL_S, "and what to do")
+        # An answer that can't be kept costs its site the round; without room for the next state the job ends.
+        wait(lambda: "FATAL_SYSTEM_ERROR" in log.read_text()[before:], SEVERAL_S, "the coordinator ends the job")
+        assert "disk is full" in log.read_text()[before:]
+        assert "Free some space" in log.read_text()[before:]
         assert not list(run.rglob(".*.partial.*"))
     finally:
         filler.unlink()
     wait(
-        lambda: "Server runner finished" in log.read_text()[before:].rpartition("disk is full")[2],
+        lambda: "Server runner finished" in log.read_text()[before:].rpartition("FATAL_SYSTEM_ERROR")[2],
         SEVERAL_S,
         "it has ended",
     )

@@ -39,8 +39,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def compared(trial: Path, settings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a finished comparison."""
+    """The run folder of a finished comparison, by one process: each more would load torch anew for every stage."""
     out = tmp_path_factory.mktemp("compared") / "run"
-    done = flame("compare", trial, "--out", out, "--settings", settings)
+    done = flame("compare", trial, "--out", out, "--settings", settings, "--processes", "1")
     assert done.returncode == 0, done.stderr
     return out

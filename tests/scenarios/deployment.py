@@ -53,13 +53,13 @@ PERSON = "dpo"
 """Who decides at every site."""
 
 
-def wait(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait until a condition holds."""
+def wait(condition: Callable[[], bool], seconds: float, what: str, pause_s: float = 0.2) -> None:
+    """Wait until a condition holds, and look again after each pause."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"not within {seconds} s: {what}")
-        time.sleep(0.2)
+        time.sleep(pause_s)
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class Deployment:
 
     def flame(self, *words: str | Path) -> str:
         """Run a command of FLAME's on the coordinator's host; it has to succeed."""
-        done = self.hosts["coordinator"].run([sys.executable, "-m", "flame", *words])
+        done = self.hosts["coordinator"].flame(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def connected(self) -> int:
         """How many sites are connected."""
-        done = self.hosts["coordinator"].run([sys.executable, "-m", "flame", "coordinator", "status", self.kit(ADMIN)])
+        done = self.hosts["coordinator"].flame("coordinator", "status", self.kit(ADMIN))
         return done.stdout.count(" yes ")
 
     def peer(self, site: str) -> str:
@@ -164,7 +164,7 @@ def deployed(
         for owner in ("coordinator", *regions, *SITES):
             deployment.start(owner, environments.get(owner))
         there = len(regions) + len(SITES)
-        wait(lambda: deployment.connected() == there, 120, f"all connected; see {folder}/*.log")
+        wait(lambda: deployment.connected() == there, 120, f"all connected; see {folder}/*.log", pause_s=1)
         yield deployment
 
 

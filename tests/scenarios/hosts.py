@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.command import flame
 
 __all__ = ["Host", "make_hosts"]
 
@@ -51,6 +52,10 @@ class Host:
     def run(self, command: Sequence[str | Path], timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command in the host to its end."""
         return subprocess.run(self._inside(command), capture_output=True, text=True, timeout=timeout, check=False)
+
+    def flame(self, *words: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a command of FLAME's in the host to its end."""
+        return flame(*words, timeout=timeout, namespace=self.namespace)
 
     def processes(self) -> list[int]:
         """Ids of all that runs in the host."""

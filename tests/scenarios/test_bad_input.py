@@ -147,7 +147,7 @@ def test_patients_of_one_class_cannot_be_told_apart(trial: Path, settings: Path,
             first, *others = exams.read_text().splitlines()
             day = first.split("\t").index("day")
             exams.write_text("\n".join([first, *(o for o in others if int(o.split("\t")[day]) <= 75)]) + "\n")
-    done = flame("compare", sites, "--out", tmp_path / "run", "--settings", settings)
+    done = flame("compare", sites, "--out", tmp_path / "run", "--settings", settings, "--processes", "1")
     assert done.returncode == 3, done.stderr
     assert "non-responders" in done.stderr
     assert not (tmp_path / "run" / "comparison.json").exists()

@@ -58,7 +58,7 @@ def test_the_report_opens_offline_and_says_what_it_is_not(compared: Path) -> Non
 def test_a_second_run_gives_the_same_numbers_on_any_number_of_processes(
     trial: Path, settings: Path, compared: Path, tmp_path: Path
 ) -> None:
-    done = flame("compare", trial, "--out", tmp_path / "run", "--settings", settings, "--processes", "1")
+    done = flame("compare", trial, "--out", tmp_path / "run", "--settings", settings, "--processes", "2")
     assert done.returncode == 0, done.stderr
     assert numbers(tmp_path / "run") == numbers(compared)
     for model in sorted((compared / "models").rglob("model.safetensors")):
@@ -79,7 +79,7 @@ def test_interrupted_and_started_again_it_ends_with_the_same_numbers(
     _, message = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Start the same command again" in message
-    done = flame("compare", trial, "--out", run, "--settings", settings)
+    done = flame("compare", trial, "--out", run, "--settings", settings, "--processes", "1")
     assert done.returncode == 0, done.stderr
     assert numbers(run) == numbers(compared)
 
@@ -95,6 +95,8 @@ def test_a_folder_with_other_settings_is_refused(trial: Path, compared: Path, tm
 
 def test_training_never_opens_the_truth(trial: Path, settings: Path, tmp_path: Path) -> None:
     """Preparing, training and scoring run under a watch that ends the process if a file of `truth/` is opened."""
+    once = tmp_path / "once.toml"
+    once.write_text(settings.read_text().replace("rounds = 3", "rounds = 1"))  # a second round opens nothing else
     script = f"""
 import sys
 from pathlib import Path
@@ -107,7 +109,7 @@ from flame.evaluation.comparison import find_sites, run_comparison
 from flame.evaluation.plan import ComparisonSettings
 from flame.settings import read_toml
 folders = find_sites([Path({str(trial)!r})])
-chosen = read_toml(Path({str(settings)!r}), ComparisonSettings)
+chosen = read_toml(Path({str(once)!r}), ComparisonSettings)
 run_comparison(folders, Path({str(tmp_path / "run")!r}), chosen, 1, lambda *told: None, truth=None)
 print("no truth was opened")
 next(Path({str(trial / "truth")!r}).rglob("truth.json")).read_text()
@@ -119,13 +121,12 @@ next(Path({str(trial / "truth")!r}).rglob("truth.json")).read_text()
 
 def test_arms_fixed_by_site_are_said_to_be_not_identified(tmp_path: Path) -> None:
     settings = tmp_path / "response.toml"
-    settings.write_text(SETTINGS.rpartition("[[questions]]")[0])
+    settings.write_text(SETTINGS.rpartition("[[questions]]")[0].replace("rounds = 3", "rounds = 1"))
     trial = tmp_path / "trial"
-    done = flame(
-        "trial", trial, "--sites", "3", "--patients", "4", "--seed", "5", "--spacing", "6", "--confounding", "1"
-    )
+    size = ("--sites", "3", "--patients", "4", "--spacing", "6", "--workers", "1")
+    done = flame("trial", trial, *size, "--seed", "5", "--confounding", "1")
     assert done.returncode == 0, done.stderr
-    done = flame("compare", trial, "--out", tmp_path / "run", "--settings", settings)
+    done = flame("compare", trial, "--out", tmp_path / "run", "--settings", settings, "--processes", "1")
     assert done.returncode == 0, done.stderr
     assert numbers(tmp_path / "run")["arm_effects"]["identified"] is False
     assert "not identified" in (tmp_path / "run" / "report.html").read_text()

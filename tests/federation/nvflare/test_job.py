@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from nvflare.fuel.flare_api.api_spec import NoConnection
+from nvflare.fuel.utils.config_service import ConfigService
 from tests.federation.nvflare.test_study import kit
 
-from flame.errors import ConfigError
+from flame.errors import ConfigError, EngineError
 from flame.federation.job import Job, Limits, job_hash
+from flame.federation.nvflare import job
 from flame.federation.nvflare.job import connected, submit, write_engine_job
 from flame.federation.nvflare.runs import run_folder
 
@@ -46,3 +49,25 @@ def test_sites_ask_often_where_they_are_few_and_not_all_at_once_where_they_are_m
         folder = write_engine_job(JOB, [f"site-{one}" for one in range(number)], tmp_path / str(number))
         server = json.loads((folder / "app" / "config" / "config_fed_server.json").read_text())
         assert server["server"]["task_request_interval"] == seconds
+
+
+def test_nothing_that_lies_in_the_working_folder_sets_how_a_person_connects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = kit(tmp_path, "person")
+    (folder / "startup").mkdir()
+    somewhere = tmp_path / "downloads" / "deep"
+    somewhere.mkdir(parents=True)
+    (somewhere / "comm_config.json").write_text('{"allow_adhoc_conns": true}')
+    monkeypatch.chdir(tmp_path / "downloads")
+    monkeypatch.setattr(ConfigService, "_config_path", [])
+    found = []
+
+    def look(*_: object, **__: object) -> None:
+        found.append(ConfigService.load_configuration("comm_config.json"))
+        raise NoConnection
+
+    monkeypatch.setattr(job, "new_secure_session", look)
+    with pytest.raises(EngineError, match="does not answer"), connected(folder):
+        raise AssertionError
+    assert found == [None]

@@ -9,6 +9,7 @@ from typing import Any
 
 from nvflare.fuel.flare_api.api_spec import AuthorizationError, InternalError, NoConnection, NoReply, SessionClosed
 from nvflare.fuel.flare_api.flare_api import new_secure_session
+from nvflare.fuel.utils.config_service import ConfigService
 
 from flame.errors import ConfigError, EngineError
 from flame.federation.job import Job, job_hash
@@ -98,6 +99,7 @@ def connected(kit: Path, timeout_s: float = 20.0) -> Iterator[Any]:
     if found.kind != "person":
         raise ConfigError(f"{kit} is the kit of a {found.kind}", "Name the kit of a person.")
     where = f"{found.study.address}:{found.study.port}"
+    ConfigService.initialize({}, [str(kit / "startup")])  # or it takes what lies anywhere below the working folder
     try:
         connection = new_secure_session(found.name, str(kit), timeout=timeout_s)
     except NoConnection as error:
