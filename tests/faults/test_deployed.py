@@ -22,9 +22,9 @@ from tests.faults.clocks import wrong_clock
 from tests.faults.lines import Line, lay_line
 from tests.faults.plaintext import secrets_of
 from tests.faults.wire import RUN, float_runs, streams, words
-from tests.scenarios.deployment import PORT, SITES, Deployment, deployed, wait
+from tests.scenarios.deployment import PORT, SITES, Deployment, deployed, on_one_machine, wait
 from tests.scenarios.disks import fill
-from tests.scenarios.test_deployment import EVOLUTION, RESPONSE, on_one_machine, rounds
+from tests.scenarios.test_deployment import EVOLUTION, RESPONSE, rounds
 
 from flame.federation.job import Job, Limits
 from flame.site.entries import Entry

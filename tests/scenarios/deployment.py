@@ -12,17 +12,20 @@ from tests.command import flame
 from tests.scenarios.disks import small_disk
 from tests.scenarios.hosts import Host, make_hosts
 
+from flame.federation import embedded
 from flame.federation.gate import as_proposal
 from flame.federation.job import Job, job_hash, write_job
-from flame.federation.local import initial_arrays
+from flame.federation.local import SiteTraining, initial_arrays
 from flame.federation.rounds import first_state
+from flame.learning.samples import build_stores
+from flame.records.dataset import read_site
 from flame.site.approval import approve, offer
 from flame.site.identity import read_identity
 from flame.site.ledger import open_ledger
 from flame.site.people import Person
 from flame.site.policy import read_policy
 
-__all__ = ["SITES", "Deployment", "deployed", "wait"]
+__all__ = ["REGIONS", "SITES", "Deployment", "deployed", "on_one_machine", "wait"]
 
 SITES = ("site-1", "site-2", "site-3")
 ADMIN, RESEARCHER = "ada@coordinator.org", "rae@h1.org"
@@ -176,6 +179,17 @@ def _regions(regions: Mapping[str, Sequence[str]]) -> str:
         for number, (name, sites) in enumerate(regions.items(), 2)
     ]
     return "\n".join(tables)
+
+
+def on_one_machine(job: Job, trial: Path, folder: Path) -> bytes:
+    """The model of the embedded engine, without regions."""
+    participants = {}
+    for site in SITES:
+        store = folder / "samples" / site
+        build_stores(read_site(trial / "sites" / site), {job.context: store}, job.crop)
+        participants[site] = SiteTraining(job, site, (store,))
+    list(embedded.run(job, participants, folder / "run", initial_arrays(job)))
+    return (folder / "run" / "model.safetensors").read_bytes()
 
 
 def _open_site(deployment: Deployment, site: str) -> None:

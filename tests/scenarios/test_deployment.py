@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 from tests.command import flame
-from tests.scenarios.deployment import ADMIN, PERSON, RESEARCHER, SITES, Deployment, deployed, wait
+from tests.scenarios.deployment import ADMIN, PERSON, RESEARCHER, SITES, Deployment, deployed, on_one_machine, wait
 
-from flame.federation import embedded
 from flame.federation.job import (
     Crop,
     Evaluation,
@@ -26,9 +25,7 @@ from flame.federation.job import (
     TrainingSettings,
     job_hash,
 )
-from flame.federation.local import SiteTraining, initial_arrays
 from flame.federation.nvflare.job import write_engine_job
-from flame.learning.samples import build_stores
 from flame.records.dataset import read_site
 
 CROP = Crop(spacing_mm=6.0, size=16)
@@ -102,17 +99,6 @@ def deployment(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             with (found.work(site) / "policy.toml").open("a") as policy:
                 policy.write("own_model = true\n")
         yield found
-
-
-def on_one_machine(job: Job, trial: Path, folder: Path) -> bytes:
-    """The model of the embedded engine."""
-    participants = {}
-    for site in SITES:
-        store = folder / "samples" / site
-        build_stores(read_site(trial / "sites" / site), {job.context: store}, job.crop)
-        participants[site] = SiteTraining(job, site, (store,))
-    list(embedded.run(job, participants, folder / "run", initial_arrays(job)))
-    return (folder / "run" / "model.safetensors").read_bytes()
 
 
 def rounds(run: Path) -> list[dict[str, object]]:

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 from tests.command import flame
-from tests.scenarios.deployment import REGIONS, SITES, Deployment, deployed, wait
+from tests.scenarios.deployment import REGIONS, SITES, Deployment, deployed, on_one_machine, wait
 
-from flame.federation import embedded
 from flame.federation.folder import history
 from flame.federation.job import Crop, FedAvgM, Job, Limits, job_hash
-from flame.federation.local import SiteTraining, initial_arrays
-from flame.learning.samples import build_stores
-from flame.records.dataset import read_site
 
 JOB = Job(
     task="response",
@@ -32,17 +28,6 @@ JOB = Job(
 def deployment(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     with deployed(trial, tmp_path_factory.mktemp("regions"), regions=REGIONS) as found:
         yield found
-
-
-def on_one_machine(job: Job, trial: Path, folder: Path) -> bytes:
-    """The model of the embedded engine without regions."""
-    participants = {}
-    for site in SITES:
-        store = folder / "samples" / site
-        build_stores(read_site(trial / "sites" / site), {job.context: store}, job.crop)
-        participants[site] = SiteTraining(job, site, (store,))
-    list(embedded.run(job, participants, folder / "run", initial_arrays(job)))
-    return (folder / "run" / "model.safetensors").read_bytes()
 
 
 def has_all(run: Path) -> bool:

@@ -16,9 +16,8 @@ from flame.federation.job import Job
 from flame.federation.region_sum import RegionSum, check_region, open_region
 from flame.federation.regions import close_regions, require_sums
 from flame.federation.rounds import State, expected
-from flame.federation.selection import best_round
 from flame.federation.stages import SUM, Ask, question
-from flame.federation.steps import explained
+from flame.federation.steps import explained, save_round
 from flame.files import replacing
 
 __all__ = ["region_round", "require_region_job", "sites_behind"]
@@ -77,10 +76,7 @@ def region_round(
         refused=refused(),
         seconds=round(seconds(), 3),
     )
-    files.save_report(folder, report)
-    if best_round(state.job.selection, files.history(folder)) == state.round:
-        files.save_best(folder, state)
-    files.save_state(folder, following)
+    save_round(folder, state, following, report)
     return following, report
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "keep",
     "keep_model",
     "refusals",
+    "save_round",
     "stored_state",
 ]
 
@@ -129,11 +130,16 @@ def close(
         refused=refusals(folder, state, updates),
         seconds=round(seconds(), 3),
     )
+    save_round(folder, state, following, report)
+    return following, report
+
+
+def save_round(folder: Path, state: State, following: State, report: RoundReport) -> None:
+    """Save what came of the running round: its report, its model if that is the best so far, then the next state."""
     files.save_report(folder, report)
     if best_round(state.job.selection, files.history(folder)) == state.round:
         files.save_best(folder, state)
     files.save_state(folder, following)
-    return following, report
 
 
 def _following(state: State, updates: Sequence[Update]) -> State:
