@@ -1,6 +1,7 @@
 """C-FIND, C-MOVE and C-GET against a real Orthanc that is killed, stopped and cut off."""
 
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -148,6 +149,22 @@ def test_nobody_but_the_pacs_may_send(orthanc):
     with inside(orthanc.site), open_pacs(peer(orthanc)):
         association = entity.associate("127.0.0.1", OWN_PORT, ae_title="FLAME")
         assert association.is_rejected
+
+
+def test_a_connection_is_ended_in_whatever_state_it_is(orthanc):
+    entity = AE("PACS")
+    entity.add_requested_context(MRImageStorage)
+    with inside(orthanc.site):
+        with open_pacs(peer(orthanc)):
+            silent = socket.create_connection(("127.0.0.1", OWN_PORT))
+            association = entity.associate("127.0.0.1", OWN_PORT, ae_title="FLAME")
+            assert association.is_established
+        association.join(5)
+        assert association.is_aborted
+        assert silent.recv(1) == b""
+        silent.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", OWN_PORT))
 
 
 def test_what_nobody_asked_for_is_not_taken_even_from_one_who_has_the_title(orthanc):

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom import sop_class as sop
+from pynetdicom.association import Association
 
 from flame.dicom.header import number, text
 from flame.dicom.receive import Away, Desk, Series, Wanted
@@ -57,6 +58,7 @@ _NOT_ASKED_FOR = 0xA900
 _LONGEST_PDU = 1 << 18
 _BATCH = 64
 """Instances named in one request: some archives limit the length of a request."""
+_HANGING_UP_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,22 @@ def open_pacs(peer: Peer) -> Iterator["Pacs"]:
     try:
         yield pacs
     finally:
-        for association in server.active_associations:
-            association.abort()
         server.shutdown()
+        for association in server.active_associations:
+            _hang_up(association)
+
+
+def _hang_up(association: Association) -> None:
+    """End a connection to the own port, in whatever state it is.
+
+    An abort is no valid event for a connection that has only just begun or is ending by itself; the loss of the
+    transport is one in every state. The thread of one that has only just begun outlives it for up to half a minute.
+    """
+    held = association.dul.socket
+    if held and (line := held.socket):
+        with suppress(OSError):  # the other end was faster
+            line.shutdown(socket.SHUT_RDWR)
+    association.join(_HANGING_UP_S)
 
 
 class Pacs:
