@@ -55,23 +55,14 @@ def test_the_report_opens_offline_and_says_what_it_is_not(compared: Path) -> Non
     assert 'href="http' not in page
 
 
-def test_a_second_run_gives_the_same_numbers_on_any_number_of_processes(
-    trial: Path, settings: Path, compared: Path, tmp_path: Path
-) -> None:
-    done = flame("compare", trial, "--out", tmp_path / "run", "--settings", settings, "--processes", "2")
-    assert done.returncode == 0, done.stderr
-    assert numbers(tmp_path / "run") == numbers(compared)
-    for model in sorted((compared / "models").rglob("model.safetensors")):
-        again = tmp_path / "run" / model.relative_to(compared)
-        assert again.read_bytes() == model.read_bytes(), model.parent.name
-
-
-def test_interrupted_and_started_again_it_ends_with_the_same_numbers(
+def test_interrupted_and_gone_on_with_other_processes_it_ends_with_the_same_numbers_and_models(
     trial: Path, settings: Path, compared: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     command = [sys.executable, "-m", "flame", "compare", str(trial), "--out", str(run), "--settings", str(settings)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--processes", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 120
     while not list(run.glob("jobs/*/*/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -79,9 +70,13 @@ def test_interrupted_and_started_again_it_ends_with_the_same_numbers(
     _, message = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Start the same command again" in message
-    done = flame("compare", trial, "--out", run, "--settings", settings, "--processes", "1")
+    assert not (run / "comparison.json").exists()
+    done = flame("compare", trial, "--out", run, "--settings", settings, "--processes", "2")
     assert done.returncode == 0, done.stderr
     assert numbers(run) == numbers(compared)
+    for model in sorted((compared / "models").rglob("model.safetensors")):
+        again = run / model.relative_to(compared)
+        assert again.read_bytes() == model.read_bytes(), model.parent.name
 
 
 def test_a_folder_with_other_settings_is_refused(trial: Path, compared: Path, tmp_path: Path) -> None:

@@ -115,7 +115,8 @@ def journey(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Journey:
         run(orthanc, "ingest", archive, intake)
         run(orthanc, "prepare", intake, site, "--spacing", "2")
         sites = [trial / "sites" / "site-2", trial / "sites" / "site-3", site]
-        compared = flame("compare", *sites, "--out", home / "run", "--settings", home / "settings.toml", timeout=900)
+        words = ("--out", home / "run", "--settings", home / "settings.toml", "--processes", "1")
+        compared = flame("compare", *sites, *words, timeout=900)
         assert compared.returncode == 0, compared.stderr
         model = home / "run" / "models" / "evolution-unet-first_post_rt" / "federated-without-prepared"
         patient = max(read_site(site).patients, key=lambda one: len(one.exams)).id

@@ -76,22 +76,20 @@ def run_comparison(
         SamplesOrder(site.folder, {name: store_folder(out, site.name, name) for name in contexts}, settings.crop)
         for site in sites
     ]
-    _each("samples", prepare_samples, samples, processes, show)
-    for context in sorted({question.context for question in settings.questions if question.task == "response"}):
-        refuse_one_class([open_store(store_folder(out, site.name, context)) for site in sites])
-    trainings = plan_trainings(settings, [site.name for site in sites])
-    _train(trainings, settings, out, processes, show)
-    scorings = [
-        ScoringOrder(out, settings, site.folder, site.name, context, tuple(other.name for other in sites))
-        for site in sites
-        for context in contexts
-    ]
-    _each("scores", score_site, scorings, processes, show)
-    _each("arms", score_arms, _arms(sites, settings, out, truth), processes, show)
-    montages = [
-        MontageOrder(out, settings.crop, site.folder, None if truth is None else truth / site.name) for site in sites
-    ]
-    _each("montage", make_montage, montages, processes, show)
+    with workers.Crew(processes) as crew:
+        _each("samples", prepare_samples, samples, crew, show)
+        for context in sorted({question.context for question in settings.questions if question.task == "response"}):
+            refuse_one_class([open_store(store_folder(out, site.name, context)) for site in sites])
+        trainings = plan_trainings(settings, [site.name for site in sites])
+        _train(trainings, settings, out, crew, show)
+        scorings = [
+            ScoringOrder(out, settings, site.folder, site.name, context, tuple(other.name for other in sites))
+            for site in sites
+            for context in contexts
+        ]
+        _each("scores", score_site, scorings, crew, show)
+        _each("arms", score_arms, _arms(sites, settings, out, truth), crew, show)
+        _each("montage", make_montage, _montages(sites, settings, out, truth), crew, show)
     show("summary", 0, 1, "")
     content = summarise(out, settings, sites, trainings)
     write_json(out / "comparison.json", {"versions": _versions(), **content, "pictures": _pictures(out)})
@@ -132,8 +130,8 @@ def _same_settings(out: Path, settings: ComparisonSettings, sites: Sequence[Site
 
 
 def _each(
-    stage: str, work: Callable[[Any, workers.Emit], Any], orders: Sequence[Any], processes: int, show: Show
-) -> list[Any]:
+    stage: str, work: Callable[[Any, workers.Emit], Any], orders: Sequence[Any], crew: workers.Crew, show: Show
+) -> None:
     """Do all orders of a stage; each emits its name when it is done."""
     done = 0
     show(stage, 0, len(orders), "")
@@ -143,10 +141,12 @@ def _each(
         done += 1
         show(stage, done, len(orders), name)
 
-    return workers.run(work, orders, processes, count)
+    crew.run(work, orders, count)
 
 
-def _train(trainings: Sequence[Training], settings: ComparisonSettings, out: Path, processes: int, show: Show) -> None:
+def _train(
+    trainings: Sequence[Training], settings: ComparisonSettings, out: Path, crew: workers.Crew, show: Show
+) -> None:
     orders = [
         TrainingOrder(
             training,
@@ -167,7 +167,7 @@ def _train(trainings: Sequence[Training], settings: ComparisonSettings, out: Pat
         detail = f"round {progress.done}/{progress.rounds}, loss {progress.loss:.3f}, {who}, {question}"
         show("training", sum(done.values()), total, detail)
 
-    workers.run(run_training, orders, processes, count)
+    crew.run(run_training, orders, count)
     show("training", total, total, "")
 
 
@@ -179,6 +179,12 @@ def _arms(sites: Sequence[Site], settings: ComparisonSettings, out: Path, truth:
         if question.task == "evolution"
         for site in sites
         if site.name in settings.held_out
+    ]
+
+
+def _montages(sites: Sequence[Site], settings: ComparisonSettings, out: Path, truth: Path | None) -> list[MontageOrder]:
+    return [
+        MontageOrder(out, settings.crop, site.folder, None if truth is None else truth / site.name) for site in sites
     ]
 
 
