@@ -8,10 +8,10 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-from flame.dicom.derived import Author
 from flame.dicom.geometry import affine_of
-from flame.dicom.pseudonym import Key
-from flame.dicom.source import source_of
+from flame.dicom.identity.pseudonym import Key
+from flame.dicom.results.derived import Author
+from flame.dicom.results.source import source_of
 from flame.records.patient import REGIONS
 from flame.records.volume import Grid
 

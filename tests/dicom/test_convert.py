@@ -14,7 +14,7 @@ from tests.dicom.scanner import AXIAL, CORONAL, SAGITTAL, enhanced, put, save, s
 
 from flame.dicom.convert import convert, to_volume
 from flame.dicom.geometry import LPS_TO_RAS
-from flame.dicom.recognise import recognise
+from flame.dicom.images.recognise import recognise
 from flame.dicom.series import series_of
 from flame.errors import DataError
 

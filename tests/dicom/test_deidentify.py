@@ -14,10 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from tests.dicom.instances import KINDS, as_file, instance, item, own_uid
 
+from flame.dicom.arrival.store import as_bytes, read_instance
 from flame.dicom.deidentify import DEEPEST, Quarantined, deidentify
-from flame.dicom.pseudonym import Key
+from flame.dicom.identity.pseudonym import Key
 from flame.dicom.reading import silence
-from flame.dicom.store import as_bytes, read_instance
 
 KEY = Key(bytes(range(32)))
 PASSING = [kind for kind in KINDS if kind not in ("report", "capture")]

@@ -10,13 +10,13 @@ import pytest
 from tests.command import flame
 from tests.dicom.archive import GRID, KEY, NAME, PATIENT, again, series, turned
 
+from flame.dicom.arrival.store import Admitted, admit
 from flame.dicom.convert import to_volume
 from flame.dicom.export import anchor_of, export, read_prediction, write_objects
-from flame.dicom.maps import read_map, read_masks
-from flame.dicom.pseudonym import Key
-from flame.dicom.report_sr import read_report
-from flame.dicom.source import SourceDesk, fetch_source, stored_series
-from flame.dicom.store import Admitted, admit
+from flame.dicom.identity.pseudonym import Key
+from flame.dicom.results.maps import read_map, read_masks
+from flame.dicom.results.report_sr import read_report
+from flame.dicom.results.source import SourceDesk, fetch_source, stored_series
 from flame.errors import DataError
 from flame.files import write_json
 from flame.imaging.prepared import prepared_path

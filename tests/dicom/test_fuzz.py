@@ -11,8 +11,8 @@ import pytest
 from pydicom import dcmread
 from tests.dicom.instances import KINDS, as_file, instance
 
-from flame.dicom.pseudonym import Key
-from flame.dicom.store import Admitted, Refused, admit, read_instance
+from flame.dicom.arrival.store import Admitted, Refused, admit, read_instance
+from flame.dicom.identity.pseudonym import Key
 from flame.errors import DataError
 
 REASONS = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from tests.dicom.planted import plant, traces
 
-from flame.dicom.pseudonym import Key
-from flame.dicom.store import Admitted, Refused, admit, instances, keep_refusals, read_instance
+from flame.dicom.arrival.store import Admitted, Refused, admit, instances, keep_refusals, read_instance
+from flame.dicom.identity.pseudonym import Key
 from flame.errors import DataError
 
 

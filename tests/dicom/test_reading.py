@@ -10,9 +10,9 @@ from pydicom.sequence import Sequence
 from tests.dicom.instances import as_file, instance, item
 
 from flame.dicom import reading
-from flame.dicom.pseudonym import Key
+from flame.dicom.arrival.store import Admitted, Refused, admit
+from flame.dicom.identity.pseudonym import Key
 from flame.dicom.reading import read_instance, silence
-from flame.dicom.store import Admitted, Refused, admit
 from flame.errors import DataError
 
 

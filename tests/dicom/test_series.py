@@ -19,9 +19,9 @@ from tests.dicom.scanner import (
     turned,
 )
 
-from flame.dicom.names import DESCRIPTOR_WORDS, descriptor
-from flame.dicom.recognise import finding, recognise
-from flame.dicom.sequences import AFTER_CONTRAST, ASIDE, BEFORE_CONTRAST, NAMES, NOT_CONTRAST
+from flame.dicom.identity.names import DESCRIPTOR_WORDS, descriptor
+from flame.dicom.images.recognise import finding, recognise
+from flame.dicom.images.sequences import AFTER_CONTRAST, ASIDE, BEFORE_CONTRAST, NAMES, NOT_CONTRAST
 from flame.dicom.series import series_of
 
 EMPTY = np.ones((10, 4, 4), int)

@@ -14,7 +14,7 @@ from tests.dicom.planted import plant, traces
 from tests.dicom.scans import mr_series
 from tests.scenarios.deployment import wait
 
-from flame.dicom.pseudonym import Key
+from flame.dicom.identity.pseudonym import Key
 from flame.records.intake import intake_patients, read_intake
 
 SECRET = bytes(range(7, 39))

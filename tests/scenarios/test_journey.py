@@ -13,11 +13,11 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from tests.command import flame
+from tests.dicom.arrival.test_send_pacs import kept
 from tests.dicom.orthanc import DICOM_PORT, Orthanc, orthanc_and_site
-from tests.dicom.test_send_pacs import kept
 
-from flame.dicom.maps import read_masks
-from flame.dicom.pseudonym import Key
+from flame.dicom.identity.pseudonym import Key
+from flame.dicom.results.maps import read_masks
 from flame.files import read_json
 from flame.imaging.align import displacement_mm
 from flame.imaging.itk import onto

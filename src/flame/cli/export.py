@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from flame.dicom.pacs import Peer
+    from flame.dicom.arrival.pacs import Peer
 
 __all__ = ["export"]
 
@@ -37,13 +37,13 @@ def export(
     Exporting again makes the same objects. Research use only.
     """
     from flame.cli.sources import source_from
+    from flame.dicom.arrival.send import send as store
     from flame.dicom.export import anchor_of, read_prediction, write_objects
     from flame.dicom.export import export as objects_of
+    from flame.dicom.identity.pseudonym import Key
     from flame.dicom.ingest import key_beside
-    from flame.dicom.pseudonym import Key
     from flame.dicom.quiet import quiet
-    from flame.dicom.send import send as store
-    from flame.dicom.source import SourceDesk, fetch_source, stored_series
+    from flame.dicom.results.source import SourceDesk, fetch_source, stored_series
     from flame.evaluation.prediction import find_patient
     from flame.files import read_json
     from flame.records.dataset import read_site
@@ -72,7 +72,7 @@ def export(
 def _target(address: str, own_title: str) -> "Peer":
     """The PACS to store to."""
     from flame.cli.sources import source_from
-    from flame.dicom.pacs import Peer
+    from flame.dicom.arrival.pacs import Peer
     from flame.errors import ConfigError
 
     target = source_from(address, own_title, 0, "", False, None)

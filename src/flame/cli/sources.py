@@ -22,8 +22,8 @@ def source_from(source: str, own_title: str, own_port: int, own_address: str, ge
     """
     from urllib.parse import urlsplit
 
-    from flame.dicom.pacs import Peer
-    from flame.dicom.web import Service
+    from flame.dicom.arrival.pacs import Peer
+    from flame.dicom.arrival.web import Service
     from flame.errors import ConfigError
 
     if source.startswith(("http://", "https://")):

@@ -12,16 +12,16 @@ from typing import Any, cast
 import numpy as np
 from pydantic import ValidationError
 
-from flame.dicom.choice import Decision, decide
 from flame.dicom.convert import Converted, convert
-from flame.dicom.dose import Dose
-from flame.dicom.exams import by_courses
 from flame.dicom.header import datasets_of, number, text
-from flame.dicom.outlines import Drawn, draw_outlines
-from flame.dicom.overrides import Override
+from flame.dicom.images.choice import Decision, decide
+from flame.dicom.images.exams import by_courses
+from flame.dicom.images.overrides import Override
 from flame.dicom.radiotherapy import CourseDoses, DatedCourse
 from flame.dicom.series import Series, series_of
-from flame.dicom.treatment import Treatment, doses_of, planning_ct, read_treatment
+from flame.dicom.therapy.dose import Dose
+from flame.dicom.therapy.outlines import Drawn, draw_outlines
+from flame.dicom.therapy.treatment import Treatment, doses_of, planning_ct, read_treatment
 from flame.errors import DataError
 from flame.files import read_json, write_json
 from flame.records.finding import Finding

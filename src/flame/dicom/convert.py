@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from flame.dicom.frames import SEND_AGAIN, Frame, frames_of
 from flame.dicom.geometry import affine_of
 from flame.dicom.header import datasets_of, text, value, words
+from flame.dicom.images.frames import SEND_AGAIN, Frame, frames_of
+from flame.dicom.images.stack import stacked
 from flame.dicom.reading import MALFORMED
-from flame.dicom.stack import stacked
 from flame.errors import DataError
 from flame.records.volume import Grid, Volume
 

@@ -20,12 +20,12 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from flame.dicom import names, values
-from flame.dicom.pixels import packed
-from flame.dicom.pseudonym import Key
-from flame.dicom.quarantine import IMAGES, Quarantined, reason_to_refuse, text_of
+from flame.dicom.identity import names, values
+from flame.dicom.identity.pixels import packed
+from flame.dicom.identity.pseudonym import Key
+from flame.dicom.identity.quarantine import IMAGES, Quarantined, reason_to_refuse, text_of
+from flame.dicom.identity.rules import Rule, rule, values_of
 from flame.dicom.reading import MALFORMED, silence
-from flame.dicom.rules import Rule, rule, values_of
 
 __all__ = ["DEEPEST", "Quarantined", "deidentify"]
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from flame.dicom.derived import Author
-from flame.dicom.maps import on_source, probability_map, segmentation
-from flame.dicom.pseudonym import Key
-from flame.dicom.report_sr import Answer, Finding, report
-from flame.dicom.source import Source
+from flame.dicom.identity.pseudonym import Key
+from flame.dicom.results.derived import Author
+from flame.dicom.results.maps import on_source, probability_map, segmentation
+from flame.dicom.results.report_sr import Answer, Finding, report
+from flame.dicom.results.source import Source
 from flame.errors import DataError
 from flame.files import read_json, write_bytes
 from flame.imaging.itk import Matrix

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flame import workers
-from flame.dicom.admission import Admission
+from flame.dicom.arrival.admission import Admission
+from flame.dicom.arrival.folder import FolderCounts, receive_folder
+from flame.dicom.arrival.pacs import Peer, open_pacs
+from flame.dicom.arrival.store import keep_refusals
+from flame.dicom.arrival.web import Service, open_web
 from flame.dicom.assemble import Assembled, assemble, make_private, patient_series
-from flame.dicom.choice import Decision, write_series_table
-from flame.dicom.folder import FolderCounts, receive_folder
-from flame.dicom.overrides import Override, read_overrides
-from flame.dicom.pacs import Peer, open_pacs
-from flame.dicom.pseudonym import Key
+from flame.dicom.identity.pseudonym import Key
+from flame.dicom.images.choice import Decision, write_series_table
+from flame.dicom.images.overrides import Override, read_overrides
 from flame.dicom.quiet import quiet
 from flame.dicom.reading import MALFORMED
 from flame.dicom.receive import Patience, Received, Wanted, receive
 from flame.dicom.series import Series
-from flame.dicom.store import keep_refusals
-from flame.dicom.web import Service, open_web
 from flame.errors import ConfigError, DataError, EngineError
 from flame.records.finding import Finding
 

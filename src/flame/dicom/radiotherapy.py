@@ -1,13 +1,13 @@
 """Radiotherapy objects of DICOM: the public door. Every function takes a file or its content."""
 
-from flame.dicom.alignments import common_frame, read_alignments
-from flame.dicom.courses import DatedCourse, courses, read_plan
-from flame.dicom.dose import Dose, read_dose
-from flame.dicom.dose_sum import CourseDoses, course_doses
-from flame.dicom.outline_names import shows
-from flame.dicom.plan import Plan, read_planned
-from flame.dicom.structures import Structures, draw_structures, read_structures
-from flame.dicom.treatment_records import Delivered, read_treatment_record
+from flame.dicom.therapy.alignments import common_frame, read_alignments
+from flame.dicom.therapy.courses import DatedCourse, courses, read_plan
+from flame.dicom.therapy.dose import Dose, read_dose
+from flame.dicom.therapy.dose_sum import CourseDoses, course_doses
+from flame.dicom.therapy.outline_names import shows
+from flame.dicom.therapy.plan import Plan, read_planned
+from flame.dicom.therapy.structures import Structures, draw_structures, read_structures
+from flame.dicom.therapy.treatment_records import Delivered, read_treatment_record
 
 __all__ = [
     "CourseDoses",

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 from pydicom.dataset import Dataset
 
-from flame.dicom.frames import Frame, frames_of
 from flame.dicom.geometry import slice_normal
 from flame.dicom.header import datasets_of, items, moment, number, text, words
-from flame.dicom.names import descriptor, sequence_name
-from flame.dicom.sequences import NO_AGENT
-from flame.dicom.stack import stacked
+from flame.dicom.identity.names import descriptor, sequence_name
+from flame.dicom.images.frames import Frame, frames_of
+from flame.dicom.images.sequences import NO_AGENT
+from flame.dicom.images.stack import stacked
 from flame.errors import DataError
 
 __all__ = ["Plane", "Series", "series_of"]

@@ -1,0 +1,1 @@
+"""Predictions as DICOM objects on the hospital's own images."""

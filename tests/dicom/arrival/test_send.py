@@ -1,0 +1,75 @@
+"""C-STORE to a PACS on the loopback: all arrives, and what is refused or away is said."""
+
+import threading
+
+import pytest
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import MRImageStorage, SegmentationStorage
+from tests.dicom.archive import AUTHOR, SOURCE, again, masks, series
+
+from flame.dicom.arrival.pacs import Peer
+from flame.dicom.arrival.send import send
+from flame.dicom.results.maps import read_masks, segmentation
+from flame.errors import EngineError
+
+# pynetdicom leaves the socket of a connection that failed to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket")
+
+
+class Store:
+    """A PACS that keeps what comes, and answers with `status`."""
+
+    def __init__(self, status=0x0000, kinds=(MRImageStorage, SegmentationStorage)):
+        self.status, self.kept, self.ended = status, [], threading.Event()
+        entity = AE("PACS")
+        for kind in kinds:
+            entity.add_supported_context(kind)
+        handlers = [(evt.EVT_C_STORE, self.take), (evt.EVT_RELEASED, lambda _: self.ended.set())]
+        self.server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        self.peer = Peer("127.0.0.1", self.server.server_address[1], "PACS", quiet_s=5)
+
+    def take(self, event):
+        dataset = event.dataset
+        dataset.file_meta = event.file_meta
+        self.kept.append(dataset)
+        return self.status
+
+
+@pytest.fixture
+def pacs(request):
+    store = Store(**getattr(request, "param", {}))
+    yield store
+    store.server.shutdown()
+
+
+def test_what_is_sent_arrives_the_same(pacs):
+    seg = segmentation(SOURCE, masks(), AUTHOR, ("photon", 900), 1)
+    assert send([*series(), seg], pacs.peer) == 15
+    assert pacs.ended.wait(5)
+    assert [one.SOPInstanceUID for one in pacs.kept[:14]] == [one.SOPInstanceUID for one in series()]
+    found = read_masks(again(pacs.kept[-1]))
+    assert {region: int(volume.array.sum()) for region, volume in found.items()} == {
+        region: int(mask.sum()) for region, mask in masks().items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("pacs", "said"),
+    [({"status": 0xA700}, "refused with status 0xa700"), ({"kinds": (MRImageStorage,)}, "was not taken")],
+    indirect=["pacs"],
+    ids=["full", "kind not known"],
+)
+def test_a_refusal_is_said_by_number_and_kind(pacs, said):
+    seg = segmentation(SOURCE, masks(), AUTHOR, ("photon", 900), 1)
+    objects = [seg] if "status" in said else [series()[0], seg]
+    with pytest.raises(EngineError, match=said) as caught:
+        send(objects, pacs.peer)
+    assert "Segmentation Storage" in caught.value.message
+    assert "Imaginaire" not in caught.value.message
+
+
+def test_nobody_there_is_said():
+    store = Store()
+    store.server.shutdown()
+    with pytest.raises(EngineError, match="cannot be reached"):
+        send(series(), store.peer)
