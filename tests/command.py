@@ -1,6 +1,7 @@
 """FLAME's command line as a user runs it."""
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -17,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def flame(
-    *arguments: str | Path, timeout: float = 300, namespace: str | None = None
+    *arguments: str | Path, timeout: float = 1800, namespace: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in a process of its own; `namespace` names a network other than this machine's."""
     command = ["flame", *map(str, arguments)]
@@ -34,13 +35,14 @@ def flame(
             "namespace": namespace,
             **{name: str(path) for name, path in streams.items()},
         }
-        starter.stdin.write(json.dumps(request) + "\n")
+        starter.stdin.write(json.dumps(request).encode() + b"\n")
         starter.stdin.flush()
         process = _answer(starter)
         assert starter.stdout is not None
         in_time = select.select([starter.stdout], [], [], timeout)[0]
         if not in_time:
-            os.kill(process, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended at this moment
+                os.kill(process, signal.SIGKILL)
         code = _answer(starter)
         out, err = (path.read_text() for path in streams.values())
     if not in_time:
@@ -49,15 +51,18 @@ def flame(
 
 
 @functools.cache
-def _starter() -> subprocess.Popen[str]:
-    """The process that starts commands; see its module."""
+def _starter() -> subprocess.Popen[bytes]:
+    """The process that starts commands; see its module.
+
+    Without a buffer here: a line that waits in one is not seen by `select`.
+    """
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from tests.starter import start; del sys.path[0]; start()"
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     atexit.register(process.communicate)
     return process
 
 
-def _answer(starter: subprocess.Popen[str]) -> int:
+def _answer(starter: subprocess.Popen[bytes]) -> int:
     assert starter.stdout is not None
     line = starter.stdout.readline()
     assert line, "the process that starts commands has ended"

@@ -1,4 +1,4 @@
-"""What all tests share: a tiny virtual trial, made once, and an interrupt that works however tests were started."""
+"""What all tests share: a tiny virtual trial, made once, an interrupt that works, and examples that are the same."""
 
 import fcntl
 import os
@@ -6,10 +6,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.command import flame
 
 # A shell that starts tests in the background lets them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Hypothesis draws the same examples in every run, and gives each the time that a busy machine needs.
+settings.load_profile("ci")
 
 # What takes a minute and more, longest first: begun last, one of them would leave the other processor without work.
 LONG = (
@@ -50,7 +54,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (out.parent / "made").exists():
             size = ("--sites", "3", "--patients", "4", "--spacing", "6")
-            done = flame("trial", out, *size, "--seed", "5", "--workers", "1")
+            done = flame("trial", out, *size, "--seed", "5", "--workers", "1", timeout=1200)
             assert done.returncode == 0, done.stderr
             (out.parent / "made").touch()
     return out

@@ -91,7 +91,7 @@ def install(bundle: Path, venv: str | Path, **changed: str) -> subprocess.Comple
     there = {**os.environ, "PYTHON": sys.executable, **changed}
     command = ["sh", str(bundle / "install.sh"), str(venv)]
     return subprocess.run(
-        command, env=there, cwd=bundle.parent, capture_output=True, text=True, check=False, timeout=120
+        command, env=there, cwd=bundle.parent, capture_output=True, text=True, check=False, timeout=600
     )
 
 

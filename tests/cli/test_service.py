@@ -51,10 +51,10 @@ def test_systemd_takes_the_unit_without_a_word(tmp_path: Path, kind: str, name: 
     path.write_text(unit(make_kit(tmp_path, kind, name)))
     there = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
     command = ["systemd-analyze", "verify", "--user", path]
-    done = subprocess.run(command, env=there, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=there, capture_output=True, text=True, check=False, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     path.write_text(path.read_text().replace("ProtectSystem=strict", "ProtectSytem=strict"))
-    done = subprocess.run(command, env=there, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, env=there, capture_output=True, text=True, check=False, timeout=600)
     assert "ProtectSytem" in done.stderr  # it does look
 
 

@@ -49,7 +49,7 @@ class Orthanc:
         configuration = self.folder / "orthanc.json"
         configuration.write_text(json.dumps(self._configuration()))
         self.process = self.host.start(["Orthanc", configuration], self.folder, self.folder / "orthanc.log")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while not (self._listens(DICOM_PORT) and self._listens(WEB_PORT)):
             if self.process.poll() is not None or time.monotonic() > end:
                 pytest.fail(f"Orthanc did not start: {(self.folder / 'orthanc.log').read_text()[-2000:]}")
@@ -60,7 +60,7 @@ class Orthanc:
         assert self.process is not None
         self.process.send_signal(number)
         if number in (signal.SIGKILL, signal.SIGTERM):
-            self.process.wait(30)
+            self.process.wait(60)
 
     def fill(self, instances: Sequence[Dataset]) -> None:
         """Store instances in it, as a scanner does."""

@@ -39,7 +39,7 @@ def test_every_voxel_lies_where_dcm2niix_puts_it(tmp_path, plane, turn):
     images = series(random_array(12, 20, 16), orientation=orientation, spacing=(0.9, 0.7, 5.5), origin=origin)
     files = save(images, tmp_path / "dicom")
     command = [dcm2niix.bin, "-b", "n", "-z", "n", "-f", "out", "-o", str(tmp_path), str(tmp_path / "dicom")]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
     other = nibabel.load(tmp_path / "out.nii")
 
     volume = to_volume(files)

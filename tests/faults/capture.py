@@ -20,6 +20,8 @@ __all__ = ["ARP", "IPV4", "TCP", "Packet", "packets"]
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 TCP, UDP, ICMPV6 = socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_ICMPV6
 ETH_P_ALL = 3
+SO_RCVBUFFORCE = 33
+"""Of Linux: a buffer beyond the machine's bound, so that a busy machine loses no packet; Python has no name for it."""
 LONGEST = 70_000  # a frame may be one that the card is to cut into many
 
 
@@ -83,7 +85,7 @@ def main(device: str, file: Path) -> None:
     """Capture until the process is ended."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     line = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**26)
+    line.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 2**26)
     line.bind((device, ETH_P_ALL))
     with file.open("wb") as kept:
         kept.flush()

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tests.scenarios.deployment import PORT, Deployment, wait
 
@@ -29,10 +30,10 @@ class Line:
         """How often it was cut."""
         return int(self.carried()[-1]["cuts"])
 
-    def cut(self, after: int = 0) -> None:
-        """Reset all connections when that many more bytes have gone to the coordinator."""
+    def cut(self, way: Literal["up", "down"], after: int) -> None:
+        """Reset all connections when that many more bytes have gone up to the coordinator, or come down from it."""
         partial = self.folder / "partial"
-        partial.write_text(str(after))
+        partial.write_text(f"{way} {after}")
         partial.rename(self.folder / "cut")
 
 
@@ -54,5 +55,5 @@ def lay_line(deployment: Deployment, site: str, rate: str, delay_s: float) -> Li
     ends = [f"{far.address}:{PORT}", f"{BEHIND}:{PORT}"]
     command = [sys.executable, relay, *ends, str(delay_s), folder]
     process = near.start(command, folder, folder / "relay.log")
-    wait((folder / "carried.jsonl").exists, 30, f"the relay runs; see {folder}/relay.log")
+    wait((folder / "carried.jsonl").exists, 300, f"the relay runs; see {folder}/relay.log")
     return Line(folder, process.pid)

@@ -3,11 +3,12 @@
 python relay.py FROM TO DELAY FOLDER    FROM and TO are ADDRESS:PORT; DELAY in seconds, in each direction
 
 Writes what it carried to FOLDER/carried.jsonl, ten times a second: bytes towards TO and back, and the number of cuts.
-FOLDER/cut holds a number of bytes: when that many more have gone towards TO, all connections are reset, as by a router
-that lost its memory; the file is then deleted.
+FOLDER/cut holds `up` or `down` and a number of bytes: when that many more have gone towards TO, or back, the
+relay resets all connections, as does a router that lost its memory; the file is then deleted.
 """
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -16,6 +17,8 @@ import time
 from pathlib import Path
 
 CHUNK, CHUNKS = 16384, 64  # at most a megabyte waits in each direction
+KERNEL = 65536
+"""Of the line's own bytes no more wait in the kernel, however seldom a busy machine lets this process run."""
 
 
 class Relay:
@@ -23,7 +26,8 @@ class Relay:
 
     def __init__(self, target, delay, folder):
         self.target, self.delay, self.folder = target, delay, folder
-        self.up = self.down = self.cuts = 0
+        self.carried = {"up": 0, "down": 0}
+        self.cuts = 0
         self.cut_at = None
         self.open = set()
 
@@ -33,12 +37,13 @@ class Relay:
         except OSError:
             writer.transport.abort()
             return
-        far_writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            far_writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, KERNEL)
         far_writer.transport.set_write_buffer_limits(high=CHUNK)
         pair = (writer, far_writer)
         self.open.add(pair)
         try:
-            await asyncio.gather(self.carry(reader, far_writer, True), self.carry(far_reader, writer, False))
+            await asyncio.gather(self.carry(reader, far_writer, "up"), self.carry(far_reader, writer, "down"))
         except OSError:
             pass
         finally:
@@ -46,13 +51,13 @@ class Relay:
             for one in pair:
                 one.transport.abort()
 
-    async def carry(self, reader, writer, up):
+    async def carry(self, reader, writer, way):
         waiting = asyncio.Queue(CHUNKS)
 
         async def take():
             while chunk := await reader.read(CHUNK):
-                if not up:
-                    self.down += len(chunk)
+                if way == "down":
+                    self.count(way, chunk)
                 await waiting.put((time.monotonic() + self.delay, chunk))
             await waiting.put((0, b""))
 
@@ -65,12 +70,15 @@ class Relay:
                     return
                 writer.write(chunk)
                 await writer.drain()
-                if up:
-                    self.up += len(chunk)
-                    if self.cut_at is not None and self.up >= self.cut_at:
-                        self.cut()
+                if way == "up":
+                    self.count(way, chunk)
 
         await asyncio.gather(take(), give())
+
+    def count(self, way, chunk):
+        self.carried[way] += len(chunk)
+        if self.cut_at is not None and self.carried[self.cut_at[0]] >= self.cut_at[1]:
+            self.cut()
 
     def cut(self):
         self.cut_at = None
@@ -78,20 +86,21 @@ class Relay:
         self.cuts += 1
         for pair in self.open:
             for one in pair:
-                one.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with contextlib.suppress(OSError):  # it was closed already
+                    one.get_extra_info("socket").setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                    )
                 one.transport.abort()
 
     async def tell(self):
         with (self.folder / "carried.jsonl").open("a", buffering=1) as lines:
             while True:
-                now = {"at": time.monotonic(), "up": self.up, "down": self.down, "cuts": self.cuts}
+                now = {"at": time.monotonic(), **self.carried, "cuts": self.cuts}
                 lines.write(json.dumps(now) + "\n")
                 asked = self.folder / "cut"
                 if self.cut_at is None and asked.exists():
-                    more = int(asked.read_text())
-                    self.cut_at = self.up + more
-                    if more == 0:
-                        self.cut()
+                    way, more = asked.read_text().split()
+                    self.cut_at = way, self.carried[way] + int(more)
                 await asyncio.sleep(0.1)
 
 

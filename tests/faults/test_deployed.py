@@ -24,7 +24,7 @@ from tests.faults.plaintext import secrets_of
 from tests.faults.wire import RUN, float_runs, streams, words
 from tests.scenarios.deployment import PORT, SITES, Deployment, deployed, on_one_machine, wait
 from tests.scenarios.disks import fill
-from tests.scenarios.test_deployment import EVOLUTION, RESPONSE, rounds
+from tests.scenarios.test_deployment import EVOLUTION, RESPONSE, rounds, taking_part
 
 from flame.federation.job import Job, Limits
 from flame.site.entries import Entry
@@ -35,7 +35,7 @@ RATE, DELAY_S = 20e6 / 8, 0.025
 UPDATE = 2_275_420
 """Bytes of the arrays in one update of EVOLUTION, as in its model."""
 
-SEVERAL_S = 240
+SEVERAL_S = 600
 """How long to wait for what takes seconds on a quiet machine."""
 
 
@@ -64,7 +64,7 @@ def faulty(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fa
         laid.append(lay_line(deployment, "site-2", "20mbit", DELAY_S))
         command = [sys.executable, capture.__file__, "eth0", kept]
         keepers.append(deployment.hosts["site-3"].start(command, clocks, clocks / "capture.log").pid)
-        wait(kept.exists, 30, f"packets are kept; see {clocks}/capture.log")
+        wait(kept.exists, SEVERAL_S, f"packets are kept; see {clocks}/capture.log")
 
     disks = {"study/kits/coordinator/runs": 120_000_000, "work/site-3": 60_000_000}
     with deployed(trial, folder, disks, {"site-1": wrong_clock(clocks, days=2)}, prepare) as deployment:
@@ -82,10 +82,6 @@ def first(faulty: Faulty) -> tuple[Job, Path]:
 
 def with_limits(job: Job, seed: int, rounds: int, **limits: float) -> Job:
     return job.model_copy(update={"seed": seed, "rounds": rounds, "limits": Limits(**limits)})
-
-
-def taking_part(run: Path) -> list[set[str]]:
-    return [set(line["samples"]) for line in rounds(run)]  # type: ignore[call-overload]
 
 
 @contextlib.contextmanager
@@ -154,18 +150,19 @@ def test_what_is_captured_at_a_site_is_for_the_coordinator_alone_and_can_not_be_
 
 
 def test_a_line_that_is_cut_comes_back_by_itself_and_nothing_is_lost(faulty: Faulty, tmp_path: Path) -> None:
-    """Cut in the middle of an update on its way, and in the middle of a model on its way."""
+    """Cut in the middle of the second round's update on its way, and of the third round's model on its way.
+
+    The line counts the bytes and cuts by itself, for a look at it from here may come too late.
+    """
     line, job = faulty.line, EVOLUTION.model_copy(update={"seed": 12})
-    run = faulty.deployment.submit(job)
     before = line.cuts()
-    wait(lambda: len(rounds(run)) == 1, SEVERAL_S, "a closed round")
-    line.cut(after=UPDATE // 2)
+    line.cut("up", after=UPDATE + UPDATE // 2)
+    run = faulty.deployment.submit(job)
     wait(lambda: line.cuts() == before + 1, SEVERAL_S, "a cut while an update is on its way")
     assert len(rounds(run)) == 1
-    wait(lambda: len(rounds(run)) == 2, SEVERAL_S, "a second round")
-    down = line.carried()[-1]["down"]
-    wait(lambda: line.carried()[-1]["down"] > down + UPDATE / 4, SEVERAL_S, "a model on its way")
-    line.cut()
+    line.cut("down", after=UPDATE // 4)
+    wait(lambda: line.cuts() == before + 2, SEVERAL_S, "a cut while a model is on its way")
+    assert len(rounds(run)) == 2
     model = faulty.deployment.finish(run)
     assert line.cuts() == before + 2
     assert taking_part(run) == [set(SITES)] * job.rounds
@@ -182,13 +179,13 @@ def closes_with(faulty: Faulty, run: Path, sites: set[str]) -> None:
 
 def test_a_full_disk_and_a_late_answer_cost_their_site_those_rounds_alone(faulty: Faulty) -> None:
     """A quorum of two lets the test say who has to answer: whoever of the others is stopped can't."""
-    job = with_limits(RESPONSE, seed=13, rounds=14, quorum=2, grace_s=2, deadline_s=SEVERAL_S)
+    job = with_limits(RESPONSE, seed=13, rounds=24, quorum=2, grace_s=2, deadline_s=SEVERAL_S)
     for site in SITES:
         faulty.deployment.approve(job, site)
     filler = fill(faulty.deployment.work("site-3"))
     try:
         run = faulty.deployment.submit(job, approved_by=())
-        wait(lambda: len(rounds(run)) >= 1, SEVERAL_S, "a closed round")
+        wait(lambda: any(line["refused"] for line in rounds(run)), SEVERAL_S, "a round that site-3 can't answer")
     finally:
         filler.unlink()
     closes_with(faulty, run, {"site-1", "site-3"})  # now that it has space
@@ -197,7 +194,8 @@ def test_a_full_disk_and_a_late_answer_cost_their_site_those_rounds_alone(faulty
     faulty.deployment.finish(run)
     assert len(rounds(run)) == job.rounds
     assert taking_part(run)[0] == {"site-1", "site-2"}
-    assert rounds(run)[0]["refused"] == {"site-3": "no update for EngineError; the site's own log says more"}
+    refused = [line["refused"] for line in rounds(run) if line["refused"]]
+    assert refused[0] == {"site-3": "no update for EngineError; the site's own log says more"}
     assert "Free some space" in (faulty.deployment.folder / "site-3.log").read_text()
     assert not any(line["refused"] for line in rounds(run)[-3:])  # to be late is no refusal
 
@@ -205,7 +203,7 @@ def test_a_full_disk_and_a_late_answer_cost_their_site_those_rounds_alone(faulty
 def test_without_a_quorum_at_the_deadline_a_job_ends_with_reasons_and_goes_on_when_handed_in_again(
     faulty: Faulty, tmp_path: Path
 ) -> None:
-    job = with_limits(RESPONSE, seed=14, rounds=3, quorum=3, grace_s=1, deadline_s=30)
+    job = with_limits(RESPONSE, seed=14, rounds=3, quorum=3, grace_s=1, deadline_s=60)
     run = faulty.deployment.submit(job)
     failed = run / "failure.json"
     wait((run / "job.toml").exists, SEVERAL_S, "the job has begun")
@@ -215,7 +213,7 @@ def test_without_a_quorum_at_the_deadline_a_job_ends_with_reasons_and_goes_on_wh
     before = rounds(run)
     assert re.match(rf"Round {len(before)}: [0-2] valid updates of 3 sites, the quorum is 3", told), told
     faulty.back()
-    for _ in range(4):  # a busy machine may need more than the 30 s
+    for _ in range(4):  # a busy machine may need more than the 60 s
         assert faulty.deployment.submit(job, approved_by=()) == run
         wait(lambda: not failed.exists(), SEVERAL_S, "the job goes on")
         wait(lambda: failed.exists() or (run / "model.json").exists(), SEVERAL_S, "its end")
@@ -258,10 +256,16 @@ kit = Path(sys.argv[1])
 context = ssl.create_default_context(cafile=kit / "rootCA.pem")
 context.check_hostname = False
 context.load_cert_chain(kit / "client.crt", kit / "client.key")
-with context.wrap_socket(socket.create_connection((sys.argv[2], int(sys.argv[3])), 20)) as line:
+with context.wrap_socket(socket.create_connection((sys.argv[2], int(sys.argv[3])), 60)) as line:
     print(line.version())
+    line.shutdown(socket.SHUT_WR)
+    while line.recv(4096):
+        pass
 """
-"""Connects as a site does, and says why it can't, which the engine keeps to itself."""
+"""Connects as a site does, and says why it can't, which the engine keeps to itself.
+
+It ends when the other side has closed as well, and so has written down by then that it was here.
+"""
 
 
 def test_a_clock_before_the_certificates_keeps_its_site_out_until_it_is_right(faulty: Faulty) -> None:

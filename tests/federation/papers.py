@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from flame.federation.certificates import Papers
 
-__all__ = ["NOW", "Authority", "listening", "plain"]
+__all__ = ["NOW", "Authority", "held_port", "listening", "plain"]
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
@@ -67,6 +67,15 @@ class Authority:
 
 
 @contextlib.contextmanager
+def held_port() -> Iterator[int]:
+    """A port at which nobody listens and which nobody else is given meanwhile; our own listeners may have it."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
+
+
+@contextlib.contextmanager
 def plain(answer: bytes | None = None, port: int = 0) -> Iterator[int]:
     """A port of a program that knows no TLS: it answers whatever comes, or says nothing."""
 
@@ -111,7 +120,7 @@ def _served(serve: Callable[[socket.socket], None], port: int) -> Iterator[int]:
                 except TimeoutError:
                     continue
                 with line, contextlib.suppress(OSError):
-                    line.settimeout(5)
+                    line.settimeout(60)
                     serve(line)
 
         thread = threading.Thread(target=run)

@@ -1,14 +1,14 @@
 """The line to the coordinator, tried against real listeners on the loopback."""
 
-import socket
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.federation.papers import NOW, Authority, listening, plain
+from tests.federation.papers import NOW, Authority, held_port, listening, plain
 
 from flame.federation.certificates import Papers
-from flame.federation.connection import port_condition, reach
+from flame.federation.connection import QUIET_S, port_condition, reach
 from flame.federation.doctor import Condition
 
 
@@ -28,13 +28,15 @@ def coordinator(authority: Authority, tmp_path: Path) -> Papers:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return int(door.getsockname()[1])  # of a door that is closed by then
+def free_port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
 
 
-def tried(port: int, papers: Papers, address: str = "127.0.0.1") -> list[Condition]:
-    return list(reach(address, port, papers, "coordinator", timeout_s=1.0))
+def tried(
+    port: int, papers: Papers, address: str = "127.0.0.1", timeout_s: float = 60.0, quiet_s: float = QUIET_S
+) -> list[Condition]:
+    return list(reach(address, port, papers, "coordinator", timeout_s, quiet_s))
 
 
 def test_a_coordinator_of_the_same_study_is_reached(site: Papers, coordinator: Papers) -> None:
@@ -57,7 +59,7 @@ def test_a_site_of_another_study_is_refused_by_the_coordinator(coordinator: Pape
     stranger = Authority("other").issue(tmp_path / "stranger", "site-1")
     stranger.root.write_bytes(coordinator.root.read_bytes())
     with listening(coordinator) as port:
-        _, found = tried(port, stranger)
+        _, found = tried(port, stranger, quiet_s=60.0)
     assert found.state == "error"
     assert "refused" in found.found
 
@@ -68,7 +70,7 @@ def test_an_expired_site_is_refused_by_the_coordinator(
     days = timedelta(days=1)
     late = authority.issue(tmp_path / "late", "site-1", NOW - 100 * days, NOW - days)
     with listening(coordinator) as port:
-        _, found = tried(port, late)
+        _, found = tried(port, late, quiet_s=60.0)
     assert found.state == "error"
     assert "EXPIRED" in found.found.upper()
 
@@ -97,7 +99,7 @@ def test_somebody_else_of_the_same_study_is_not_the_coordinator(
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
 def test_what_speaks_no_tls_is_an_error_and_no_crash(site: Papers, answer: bytes | None) -> None:
     with plain(answer) as port:
-        first, second = tried(port, site)
+        first, second = tried(port, site, timeout_s=60.0 if answer is not None else 1.0)
     assert (first.state, second.state) == ("ok", "error")
 
 

@@ -1,5 +1,6 @@
 """Named arrays survive bytes and disk; damaged or foreign bytes are refused."""
 
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -79,8 +80,8 @@ def test_missing_file_is_refused(tmp_path):
         open_arrays(tmp_path / "nothing.safetensors")
 
 
-def open_files():
-    return len(list(Path("/proc/self/fd").iterdir()))
+def is_open(path):
+    return any(os.path.realpath(one) == str(path.resolve()) for one in Path("/proc/self/fd").iterdir())
 
 
 def test_opening_a_file_reads_no_array_and_keeps_no_file_open(tmp_path):
@@ -88,13 +89,15 @@ def test_opening_a_file_reads_no_array_and_keeps_no_file_open(tmp_path):
     path.write_bytes(encode_arrays({"a": np.zeros(2**20, np.float32)}, "h"))
     tracemalloc.start()
     _, stored = open_arrays(path)
-    opened = open_files()
+    assert not is_open(path)
     total = float(stored["a"].sum())
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == 0.0
     assert used < 2**18  # 4 MiB lie in the file
-    assert open_files() == opened
+    assert not is_open(path)
+    with path.open("rb"):
+        assert is_open(path)  # it does look
 
 
 def test_stored_arrays_are_read_only(tmp_path):

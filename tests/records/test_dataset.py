@@ -86,7 +86,7 @@ def test_what_was_read_from_a_relative_folder_is_written_there_again(tmp_path, m
 def _validate(folder):
     """What the BIDS validator says about a folder: exit code and errors."""
     validator = Path(sys.executable).with_name("bids-validator-deno")
-    done = subprocess.run([validator, folder, "--format", "json"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([validator, folder, "--format", "json"], capture_output=True, text=True, timeout=600)
     issues = json.loads(done.stdout)["issues"]["issues"]
     return done.returncode, [issue for issue in issues if issue["severity"] == "error"]
 

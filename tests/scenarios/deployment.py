@@ -127,7 +127,7 @@ class Deployment:
         self.flame("coordinator", "submit", self.kit(RESEARCHER), path)
         return self.kit("coordinator") / "runs" / job_hash(job)[:16]
 
-    def finish(self, run: Path, seconds: float = 240) -> bytes:
+    def finish(self, run: Path, seconds: float = 600) -> bytes:
         """Wait for a job's final model; its bytes."""
         wait((run / "model.json").exists, seconds, f"a model; see {self.folder}/*.log")
         return (run / "model.safetensors").read_bytes()
@@ -167,7 +167,7 @@ def deployed(
         for owner in ("coordinator", *regions, *SITES):
             deployment.start(owner, environments.get(owner))
         there = len(regions) + len(SITES)
-        wait(lambda: deployment.connected() == there, 120, f"all connected; see {folder}/*.log", pause_s=1)
+        wait(lambda: deployment.connected() == there, 600, f"all connected; see {folder}/*.log", pause_s=1)
         yield deployment
 
 

@@ -49,11 +49,11 @@ class Host:
         self.started.append(process)
         return process
 
-    def run(self, command: Sequence[str | Path], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, command: Sequence[str | Path], timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a command in the host to its end."""
         return subprocess.run(self._inside(command), capture_output=True, text=True, timeout=timeout, check=False)
 
-    def flame(self, *words: str | Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def flame(self, *words: str | Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Run a command of FLAME's in the host to its end."""
         return flame(*words, timeout=timeout, namespace=self.namespace)
 
@@ -63,19 +63,21 @@ class Host:
         return [int(word) for word in found.stdout.split()]
 
     def send_signal(self, number: int, spare: Collection[int] = ()) -> None:
-        """Send a signal to all that runs in the host, but to some processes."""
-        for process in self.processes():
-            if process not in spare:
+        """Send a signal to all that runs in the host, but to some processes; to those too that start meanwhile."""
+        done = set(spare)
+        while new := set(self.processes()) - done:
+            for process in new:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, number)
+            done |= new
 
     def kill(self, number: int = signal.SIGKILL, spare: Collection[int] = ()) -> None:
         """Send a signal to all that runs in the host, but to some processes, and wait until it is gone."""
-        for _ in range(100):
+        for _ in range(600):
             if not set(self.processes()) - set(spare):
                 for process in self.started:
                     if process.pid not in spare:
-                        process.wait(10)
+                        process.wait(60)
                 return
             self.send_signal(number, spare)
             time.sleep(0.1)

@@ -35,7 +35,7 @@ def install(bundle: Path, venv: Path) -> subprocess.CompletedProcess[str]:
     index = {"PIP_INDEX_URL": "http://127.0.0.1:1/", "PYTHON": sys.executable}
     command = ["sh", bundle / "install.sh", venv]
     return subprocess.run(
-        command, env={**os.environ, **index}, capture_output=True, text=True, check=False, timeout=300
+        command, env={**os.environ, **index}, capture_output=True, text=True, check=False, timeout=1800
     )
 
 

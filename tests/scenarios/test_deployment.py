@@ -29,7 +29,7 @@ from flame.federation.nvflare.job import write_engine_job
 from flame.records.dataset import read_site
 
 CROP = Crop(spacing_mm=6.0, size=16)
-LIMITS = Limits(quorum=2, grace_s=60, deadline_s=200)
+LIMITS = Limits(quorum=2, grace_s=150, deadline_s=400)  # on a busy machine a site may be late, and has to be there
 EVOLUTION = Job(
     task="evolution",
     model="unet",
@@ -67,7 +67,7 @@ from flame.federation.nvflare.job import connected
 with connected(Path(sys.argv[1])) as connection:
     for folder in sys.argv[2:]:
         number = connection.submit_job(folder)
-        connection.wait_for_job(number, timeout=120)
+        connection.wait_for_job(number, timeout=500)
         print("ended", connection.get_job_meta(number)["status"])
 """
 """Hands in what no command of FLAME's would make."""
@@ -108,13 +108,18 @@ def rounds(run: Path) -> list[dict[str, object]]:
     return [line for line in lines if "samples" in line]
 
 
+def taking_part(run: Path) -> list[set[str]]:
+    """The sites whose updates are in each closed round."""
+    return [set(line["samples"]) for line in rounds(run)]  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize("job", [EVOLUTION, SCORED, MASKED], ids=["evolution", "response", "masked"])
 def test_jobs_end_with_the_bytes_of_the_embedded_engine(
     job: Job, deployment: Deployment, trial: Path, tmp_path: Path
 ) -> None:
     run = deployment.submit(job)
     assert deployment.finish(run) == on_one_machine(job, trial, tmp_path)
-    assert all(set(line["samples"]) == set(SITES) for line in rounds(run))  # type: ignore[call-overload]
+    assert all(sites == set(SITES) for sites in taking_part(run))
     results = [folder / "cross_site.json" for folder in (run, tmp_path / "run")]
     assert [result.exists() for result in results] == [job == SCORED] * 2
     if job == SCORED:
@@ -181,7 +186,7 @@ def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Dep
     job = RESPONSE.model_copy(update={"seed": 5, "rounds": 2, "limits": Limits(quorum=3, grace_s=1)})
     run = deployment.submit(job, approved_by=SITES[:2])
     told = f"site-3: the job {job_hash(job)[:8]} is offered at site-3, not approved"
-    wait((run / "failure.json").exists, 120, "the round that can't reach its quorum")
+    wait((run / "failure.json").exists, 600, "the round that can't reach its quorum")
     assert told in json.loads((run / "failure.json").read_text())["message"]
     shown = deployment.flame("coordinator", "status", deployment.kit("coordinator"))
     assert f"0 of {job.rounds}" in shown
@@ -195,23 +200,22 @@ def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Dep
     assert done.returncode == 0, done.stderr
     assert deployment.submit(job, approved_by=()) == run
     deployment.finish(run)
-    assert [set(line["samples"]) for line in rounds(run)] == [set(SITES)] * 2  # type: ignore[call-overload]
+    assert taking_part(run) == [set(SITES)] * 2
 
 
 def test_a_site_that_vanishes_in_mid_job_costs_that_site_alone_and_is_there_again_for_the_next(
     deployment: Deployment,
 ) -> None:
-    job = EVOLUTION.model_copy(update={"seed": 6, "rounds": 6, "limits": Limits(quorum=2, grace_s=3)})
+    """Before that it is in a round, which need not be the first: a busy machine may start it late."""
+    job = EVOLUTION.model_copy(update={"seed": 6, "rounds": 8, "limits": Limits(quorum=2, grace_s=3)})
     run = deployment.submit(job)
-    wait(lambda: len(rounds(run)) >= 1, 200, "a closed round")
+    wait(lambda: set(SITES) in taking_part(run), 600, "a round of all sites")
     deployment.hosts["site-3"].kill(signal.SIGKILL)
     deployment.finish(run)
-    taking_part = [set(line["samples"]) for line in rounds(run)]  # type: ignore[call-overload]
-    assert len(taking_part) == job.rounds
-    assert taking_part[0] == set(SITES)
-    assert taking_part[-1] == {"site-1", "site-2"}
+    assert len(rounds(run)) == job.rounds
+    assert taking_part(run)[-1] == {"site-1", "site-2"}
     deployment.start("site-3")
-    wait(lambda: deployment.connected() == len(SITES), 120, "the site is back")
+    wait(lambda: deployment.connected() == len(SITES), 600, "the site is back")
     following = RESPONSE.model_copy(update={"seed": 6, "rounds": 1, "limits": Limits(quorum=3)})
     deployment.finish(deployment.submit(following))
 
@@ -219,14 +223,14 @@ def test_a_site_that_vanishes_in_mid_job_costs_that_site_alone_and_is_there_agai
 def test_a_coordinator_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     deployment: Deployment, trial: Path, tmp_path: Path
 ) -> None:
-    job = EVOLUTION.model_copy(update={"seed": 4, "rounds": 4})
+    job = EVOLUTION.model_copy(update={"seed": 4, "rounds": 6})
     run = deployment.submit(job)
-    wait(lambda: len(rounds(run)) >= 1, 200, "a closed round")
+    wait(lambda: len(rounds(run)) >= 1, 600, "a closed round")
     deployment.hosts["coordinator"].kill(signal.SIGKILL)
     assert not (run / "model.json").exists()
     before = rounds(run)
     deployment.start("coordinator")
-    wait(lambda: deployment.connected() == len(SITES), 120, "sites come back by themselves")
+    wait(lambda: deployment.connected() == len(SITES), 600, "sites come back by themselves")
     assert deployment.submit(job) == run
     assert deployment.finish(run) == on_one_machine(job, trial, tmp_path)
     assert rounds(run)[: len(before)] == before
@@ -246,7 +250,7 @@ def test_code_from_outside_is_refused(deployment: Deployment, tmp_path: Path) ->
     code.parent.mkdir()
     code.write_text(f"open({str(marks[1])!r}, 'w').close()\n")
     command = [sys.executable, "-c", HAND_IN, deployment.kit(RESEARCHER), *folders]
-    done = deployment.hosts["coordinator"].run(command, timeout=300)
+    done = deployment.hosts["coordinator"].run(command, timeout=1200)
     ends = [line for line in done.stdout.splitlines() if line.startswith("ended")]
     assert len(ends) == 2, done.stdout + done.stderr
     assert not any("COMPLETED" in end for end in ends)

@@ -1,10 +1,11 @@
 """`flame doctor` and `flame service` as a hospital calls them, from the kit's arrival until all is well."""
 
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from tests.command import flame
-from tests.federation.papers import listening
+from tests.federation.papers import held_port, listening
 
 from flame.federation.certificates import Papers
 from flame.records.dataset import read_site
@@ -20,9 +21,15 @@ people = [{{ email = "ada@c.org", organisation = "c", role = "coordinator_admin"
 POLICY = 'tasks = ["evolution"]\nmodels = ["unet"]\nmin_patients = 2\narrays = ["*"]\n'
 
 
-def test_a_hospital_is_led_from_an_unpacked_kit_to_a_site_without_errors(trial: Path, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
+
+
+def test_a_hospital_is_led_from_an_unpacked_kit_to_a_site_without_errors(
+    port: int, trial: Path, tmp_path: Path
+) -> None:
     (tmp_path / "study.toml").write_text(STUDY.format(port=port))
     assert flame("coordinator", "provision", tmp_path / "study.toml", "--out", tmp_path / "study").returncode == 0
     kits = tmp_path / "study" / "kits"

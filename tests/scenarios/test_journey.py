@@ -90,7 +90,7 @@ def instances(trial: Path) -> list[Dataset]:
 
 def run(orthanc: Orthanc, *words: object) -> str:
     """A flame command on the site's host, which reaches the PACS and nothing else."""
-    done = orthanc.site.run([sys.executable, "-m", "flame", *map(str, words)], timeout=900)
+    done = orthanc.site.run([sys.executable, "-m", "flame", *map(str, words)], timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -116,7 +116,7 @@ def journey(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Journey:
         run(orthanc, "prepare", intake, site, "--spacing", "2")
         sites = [trial / "sites" / "site-2", trial / "sites" / "site-3", site]
         words = ("--out", home / "run", "--settings", home / "settings.toml", "--processes", "1")
-        compared = flame("compare", *sites, *words, timeout=900)
+        compared = flame("compare", *sites, *words)
         assert compared.returncode == 0, compared.stderr
         model = home / "run" / "models" / "evolution-unet-first_post_rt" / "federated-without-prepared"
         patient = max(read_site(site).patients, key=lambda one: len(one.exams)).id

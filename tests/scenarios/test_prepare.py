@@ -41,7 +41,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     exam = IntakeExam.model_validate({"day": 0, "images": images})
     write_intake(intake, IntakePatient(id="Real1", source="nifti", exams=(exam,)))
     make_patient(intake, "Made2", small=True)
-    done = flame("prepare", intake, site, "--brain", "atlas", timeout=1800)
+    done = flame("prepare", intake, site, "--brain", "atlas")
     assert done.returncode == 0, done.stdout + done.stderr
     return site, done.stdout
 
@@ -90,7 +90,7 @@ class TestRealExam:
         assert flame("check", real[0]).returncode == 0
         validator = Path(sys.executable).with_name("bids-validator-deno")
         done = subprocess.run(
-            [validator, real[0], "--format", "json"], capture_output=True, text=True, timeout=300, check=False
+            [validator, real[0], "--format", "json"], capture_output=True, text=True, timeout=1800, check=False
         )
         issues = json.loads(done.stdout)["issues"]["issues"]
         assert [one for one in issues if one["severity"] == "error"] == []
@@ -131,7 +131,7 @@ def test_killed_at_any_write_and_started_again_it_leaves_the_same_bytes(tmp_path
     script = Path(__file__).parents[1] / "imaging" / "killed_prepare.py"
     command = [sys.executable, str(script), str(intake), str(site), "--spacing", "4"]
     alone = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=alone, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=alone, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     digests = done.stdout.split()
     assert len(digests) == 2 + 5

@@ -70,7 +70,7 @@ def prepared(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NAMES:
         for patient in read_site(trial / "sites" / name).patients[:PATIENTS]:
             bring_in(patient, out / "intake" / name)
-        done = flame("prepare", out / "intake" / name, out / "scanner" / name, "--spacing", "4", timeout=900)
+        done = flame("prepare", out / "intake" / name, out / "scanner" / name, "--spacing", "4")
         assert done.returncode == 0, done.stdout + done.stderr
     return out
 
@@ -94,7 +94,7 @@ def test_white_matter_of_two_scanners_comes_together(prepared: Path, scale: Path
     brightness: dict[str, list[float]] = {"scanner": [], "standard": []}
     for at, name in enumerate(NAMES):
         out = prepared / "standard" / name
-        done = flame("prepare", prepared / "intake" / name, out, "--spacing", "4", "--scale", scale, timeout=900)
+        done = flame("prepare", prepared / "intake" / name, out, "--spacing", "4", "--scale", scale)
         assert done.returncode == 0, done.stdout + done.stderr
         for kind, found in brightness.items():
             found.append(white_matter(prepared / kind / name, at))

@@ -1,6 +1,7 @@
 """Whatever is done to a ledger is found, by itself or by what the other side wrote down."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,23 @@ def test_a_message_that_was_exchanged_for_another_is_found(tmp_path: Path) -> No
     flaws = compare(audit(tmp_path / "c", coordinator.public_key), audit(tmp_path / "s", site.public_key))
     assert [flaw.what for flaw in flaws] == ["round 0: site-1 says that it sent something else"]
     assert digest(b"what I really sent" + bytes([0])) == sent(0, content=b"what I really sent").digest
+
+
+def test_a_look_at_an_entry_that_is_just_being_written_waits_for_it(tmp_path: Path) -> None:
+    """An entry is on the disk a moment before the head knows it; that is no flaw while the ledger is open."""
+    identity = site_ledger(tmp_path)
+    head = tmp_path / "ledger.head"
+    with ThreadPoolExecutor(1) as other:
+        with open_ledger(tmp_path, "site-1", identity) as ledger:
+            before = head.read_bytes()
+            ledger.append(sent(3))
+            after = head.read_bytes()
+            head.write_bytes(before)
+            look = other.submit(audit, tmp_path, identity.public_key)
+            with pytest.raises(TimeoutError):
+                look.result(0.2)
+            head.write_bytes(after)
+        assert look.result(60).flaws == ()
 
 
 def test_where_there_is_no_ledger_nothing_is_audited(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ __all__ = ["port_condition", "reach"]
 
 TIMEOUT_S = 10.0
 
-_QUIET_S = 1.0
+QUIET_S = 1.0
 """How long to wait for an objection: in TLS 1.3 a side that refuses a certificate says so after the handshake."""
 
 _PORT, _TLS = "coordinator's port", "TLS with the coordinator"
 
 
-def reach(address: str, port: int, papers: Papers, name: str, timeout_s: float = TIMEOUT_S) -> Iterator[Condition]:
+def reach(
+    address: str, port: int, papers: Papers, name: str, timeout_s: float = TIMEOUT_S, quiet_s: float = QUIET_S
+) -> Iterator[Condition]:
     """Try to reach the coordinator with a kit's own certificate; nothing is sent beyond the handshake.
 
     Args:
@@ -28,6 +30,7 @@ def reach(address: str, port: int, papers: Papers, name: str, timeout_s: float =
         papers: of the kit.
         name: that the coordinator's certificate has to hold; the address is not looked at, as the engine does not.
         timeout_s: for each step [s].
+        quiet_s: how long to wait for an objection to the kit's certificate [s].
     """
     where = f"{address}:{port}"
     try:
@@ -37,12 +40,12 @@ def reach(address: str, port: int, papers: Papers, name: str, timeout_s: float =
         return
     with line:
         yield Condition(_PORT, "ok", f"{where} answers")
-        yield _shake(line, papers, name)
+        yield _shake(line, papers, name, quiet_s)
 
 
-def _shake(line: socket.socket, papers: Papers, name: str) -> Condition:
+def _shake(line: socket.socket, papers: Papers, name: str, quiet_s: float) -> Condition:
     try:
-        peer = _peer(line, papers)
+        peer = _peer(line, papers, quiet_s)
     except ssl.SSLCertVerificationError as error:
         said = f"its certificate does not hold: {error.verify_message}"
         return Condition(_TLS, "error", said, "Compare clocks; ask the coordinator whether the kits are of one study.")
@@ -58,7 +61,7 @@ def _shake(line: socket.socket, papers: Papers, name: str) -> Condition:
     return Condition(_TLS, "ok", f"both certificates hold, and the other side is {name}")
 
 
-def _peer(line: socket.socket, papers: Papers) -> tuple[dict[str, object], bytes]:
+def _peer(line: socket.socket, papers: Papers, quiet_s: float = QUIET_S) -> tuple[dict[str, object], bytes]:
     """The other side's certificate, verified, once it had the time to object to ours; as words and as bytes.
 
     Raises: OSError, of which ssl.SSLError is a kind: if either side refuses.
@@ -70,7 +73,7 @@ def _peer(line: socket.socket, papers: Papers) -> tuple[dict[str, object], bytes
     context.load_cert_chain(papers.certificate, papers.key, password="")  # never ask at the terminal
     with context.wrap_socket(line) as secured:
         peer, content = secured.getpeercert(), secured.getpeercert(binary_form=True)
-        secured.settimeout(_QUIET_S)
+        secured.settimeout(quiet_s)
         with contextlib.suppress(TimeoutError):
             secured.recv(1)
         return dict(peer or {}), content or b""

@@ -101,10 +101,10 @@ def read_watch(folder: Path, now: datetime) -> Watch | None:
     Raises: DataError: if the file is damaged.
     """
     path = folder / _FILE
-    if not path.exists():
-        return None
     try:
         watch = Watch.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
     except ValueError as error:
         raise DataError(f"{path} is damaged", "Delete it; a running job writes it again.") from error
     return watch if now - watch.at <= _STALE else None

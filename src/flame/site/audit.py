@@ -7,7 +7,7 @@ from pathlib import Path
 from flame.errors import DataError
 from flame.site.entries import Entry, Opened, Received, Sent, digest
 from flame.site.identity import is_signed_by
-from flame.site.ledger import BEGINNING, ledger_path, parse, read_head
+from flame.site.ledger import BEGINNING, at_rest, ledger_path, parse, read_head
 
 __all__ = ["Audit", "Flaw", "audit", "compare"]
 
@@ -42,8 +42,18 @@ def audit(folder: Path, public_key: bytes) -> Audit:
         folder: of the ledger.
         public_key: of its owner, from a source that is not the ledger.
 
-    Raises: DataError: if there is no ledger.
+    Raises:
+        DataError: if there is no ledger.
+        EngineError: if something is wrong, and a process that has the ledger open does not end.
     """
+    found = _audit(folder, public_key)
+    if not found.flaws:
+        return found
+    with at_rest(folder):  # an entry may have been written meanwhile, of which the head did not know yet
+        return _audit(folder, public_key)
+
+
+def _audit(folder: Path, public_key: bytes) -> Audit:
     path = ledger_path(folder)
     if not path.exists():
         raise DataError(f"{folder} holds no ledger", "Check the path; the file is ledger.jsonl.")

@@ -5,6 +5,7 @@ is replaced after each entry, so that a ledger that was cut short no longer fits
 of it: against its own owner a ledger is held by the other side's, see `audit.compare`.
 """
 
+import contextlib
 import fcntl
 import os
 import time
@@ -22,7 +23,7 @@ from flame.settings import Settings
 from flame.site.entries import Entry, Event, Hash, Opened, canonical, digest
 from flame.site.identity import Identity, is_signed_by
 
-__all__ = ["BEGINNING", "Head", "Ledger", "ledger_path", "open_ledger", "parse", "read_head"]
+__all__ = ["BEGINNING", "Head", "Ledger", "at_rest", "ledger_path", "open_ledger", "parse", "read_head"]
 
 BEGINNING = digest(b"flame-ledger/1")
 """What the first entry names as the hash before it."""
@@ -140,6 +141,22 @@ def open_ledger(
         if ledger.head is None:
             ledger.append(Opened(owner=owner, public_key=identity.public_key.hex()))
         yield ledger
+
+
+@contextmanager
+def at_rest(folder: Path, patience_s: float = 20.0) -> Iterator[None]:
+    """Let nobody append while the block runs; a copy of a ledger, which has no lock, rests anyway.
+
+    Args:
+        folder: of the ledger.
+        patience_s: how long to wait for a process that has it open [s].
+
+    Raises: EngineError: if another process has it open.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            _wait_for(stack.enter_context((folder / "ledger.lock").open()), folder, patience_s)
+        yield
 
 
 def _wait_for(lock: IO[str], folder: Path, patience_s: float) -> None:

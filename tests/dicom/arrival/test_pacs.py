@@ -11,12 +11,13 @@ from datetime import date
 import pytest
 from pydicom.uid import MRImageStorage
 from pynetdicom import AE
+from pynetdicom.association import Association
 from tests.dicom.desks import Counting, Striking
 from tests.dicom.orthanc import DICOM_PORT, OWN_PORT, Orthanc, inside, orthanc_and_site
 from tests.dicom.scans import mr_series
 
 from flame.dicom.arrival.pacs import Peer, open_pacs
-from flame.dicom.receive import Patience, Wanted, receive
+from flame.dicom.receive import Away, Patience, Wanted, receive
 from flame.errors import ConfigError, EngineError
 
 # pynetdicom leaves the socket of a connection that failed to the garbage collector.
@@ -35,7 +36,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 def peer(orthanc: Orthanc, **changed: object) -> Peer:
-    return replace(Peer(orthanc.host.address, DICOM_PORT, "PACS", quiet_s=5.0), **changed)
+    return replace(Peer(orthanc.host.address, DICOM_PORT, "PACS"), **changed)
 
 
 @pytest.mark.parametrize("retrieve", ["move", "get"])
@@ -77,11 +78,13 @@ def test_dates_and_patients_choose(orthanc):
 def test_a_pacs_that_is_killed_and_comes_back_is_asked_for_the_rest(orthanc, retrieve):
     def kill() -> None:
         orthanc.signal(signal.SIGKILL)
-        threading.Timer(1.5, orthanc.start).start()
+        back.start()
 
+    back = threading.Timer(1.5, orthanc.start)
     desk = Striking(kill)
     with inside(orthanc.site), open_pacs(peer(orthanc, retrieve=retrieve)) as pacs:
         received = receive(pacs, Wanted(patients=("4711",)), desk, Patience(60, 0.2))
+    back.join()
     assert desk.kept == ALL
     assert (received.taken, received.missing) == (126, 0)
     assert set(desk.came.values()) == {1}
@@ -90,12 +93,26 @@ def test_a_pacs_that_is_killed_and_comes_back_is_asked_for_the_rest(orthanc, ret
 def test_a_pacs_that_hangs_counts_as_away_until_it_goes_on(orthanc):
     def stop() -> None:
         orthanc.signal(signal.SIGSTOP)
-        threading.Timer(4, orthanc.signal, (signal.SIGCONT,)).start()
+        on.start()
 
+    on = threading.Timer(4, orthanc.signal, (signal.SIGCONT,))
     desk = Striking(stop)
     with inside(orthanc.site), open_pacs(peer(orthanc, quiet_s=1.5)) as pacs:
         receive(pacs, Wanted(patients=("4711",)), desk, Patience(60, 0.2))
+    on.join()
     assert desk.kept == ALL
+
+
+def test_a_pacs_that_hangs_up_between_two_questions_counts_as_away(orthanc, monkeypatch):
+    ask = Association.send_c_find
+
+    def ask_too_late(association, *question):
+        association.abort()
+        return ask(association, *question)
+
+    monkeypatch.setattr(Association, "send_c_find", ask_too_late)
+    with inside(orthanc.site), open_pacs(peer(orthanc)) as pacs, pytest.raises(Away):
+        pacs.series(Wanted())
 
 
 def test_what_was_taken_before_the_pacs_went_for_good_is_not_asked_for_again(orthanc):
@@ -159,7 +176,7 @@ def test_a_connection_is_ended_in_whatever_state_it_is(orthanc):
             silent = socket.create_connection(("127.0.0.1", OWN_PORT))
             association = entity.associate("127.0.0.1", OWN_PORT, ae_title="FLAME")
             assert association.is_established
-        association.join(5)
+        association.join(60)
         assert association.is_aborted
         assert silent.recv(1) == b""
         silent.close()

@@ -55,11 +55,13 @@ def test_a_few_that_are_missing_are_fetched_alone(orthanc):
 def test_a_service_that_is_killed_and_comes_back_is_asked_for_the_rest(orthanc):
     def kill() -> None:
         orthanc.signal(signal.SIGKILL)
-        threading.Timer(1.5, orthanc.start).start()
+        back.start()
 
+    back = threading.Timer(1.5, orthanc.start)
     desk = Striking(kill)
     with inside(orthanc.site), open_web(Service(orthanc.web)) as web:
         received = receive(web, Wanted(patients=("4711",)), desk, Patience(60, 0.2))
+    back.join()
     assert desk.kept == ALL
     assert (received.taken, received.missing) == (126, 0)
 

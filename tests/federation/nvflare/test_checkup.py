@@ -1,13 +1,13 @@
 """Kits as the engine makes them, looked at before they run, and a listener with the coordinator's own certificate."""
 
 import shutil
-import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.federation.nvflare.test_provision import IN_REGIONS
-from tests.federation.papers import listening
+from tests.federation.papers import held_port, listening
 from tests.records.sites import make_site
 from tests.site.consents import Hospital
 
@@ -24,17 +24,16 @@ SOON = timedelta(minutes=1)
 
 
 @pytest.fixture(scope="module")
-def kits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-    study = Study(
-        name="rt",
-        address="127.0.0.1",
-        port=port,
-        sites=(Site(name="site-1", organisation="h1"), Site(name="site-2", organisation="h2")),
-        people=(Person(email="ada@c.org", organisation="c", role="coordinator_admin"),),
-    )
-    return provision(study, tmp_path_factory.mktemp("study"))
+def kits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    with held_port() as port:
+        study = Study(
+            name="rt",
+            address="127.0.0.1",
+            port=port,
+            sites=(Site(name="site-1", organisation="h1"), Site(name="site-2", organisation="h2")),
+            people=(Person(email="ada@c.org", organisation="c", role="coordinator_admin"),),
+        )
+        yield provision(study, tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture
@@ -120,11 +119,15 @@ def test_a_persons_kit_has_nothing_to_look_at(kits: dict[str, Path], tmp_path: P
             look(folder)
 
 
-def test_in_a_region_a_site_tries_its_relay_and_the_relay_the_coordinator(tmp_path: Path) -> None:
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            ports.append(door.getsockname()[1])
+@pytest.fixture
+def ports() -> Iterator[tuple[int, int]]:
+    with held_port() as one, held_port() as other:
+        yield one, other
+
+
+def test_in_a_region_a_site_tries_its_relay_and_the_relay_the_coordinator(
+    ports: tuple[int, int], tmp_path: Path
+) -> None:
     north = Region(name="north", organisation="n", address="127.0.0.1", port=ports[1], sites=("site-1", "site-2"))
     study = IN_REGIONS.model_copy(update={"sites": IN_REGIONS.sites[:2], "regions": (north,), "port": ports[0]})
     made = provision(study, tmp_path / "study")

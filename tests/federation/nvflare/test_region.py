@@ -2,9 +2,9 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +38,7 @@ JOB = Job(
     context="pre_rt",
     seed=0,
     rounds=2,
-    limits=Limits(quorum=1, grace_s=0.4, deadline_s=5),
+    limits=Limits(quorum=1, grace_s=60, deadline_s=100),
 )
 TASK = "a task of the engine's"
 
@@ -113,7 +113,7 @@ class Region:
             thread.join(0.01)
         if thread.is_alive():
             sites()
-        thread.join(20)
+        thread.join(90)
         found = read_answer(there[0])
         if isinstance(found, str):
             return found
@@ -199,17 +199,19 @@ def test_an_update_that_may_not_count_is_told_upwards(region: Region, signed: Si
 
 
 def test_a_silent_site_costs_the_grace_once(region: Region, signed: Signed) -> None:
-    """In the round after it is not waited for, unless it asks."""
-    patient, times = JOB.model_copy(update={"limits": Limits(quorum=1, grace_s=3, deadline_s=20)}), []
-    for number in range(2):
-        state = begin(patient, number)
-        started = datetime.now(UTC)
+    """In the round after it is not waited for, unless it asks; with a minute's grace that is plain to see."""
+    times = []
+    for number, grace_s in enumerate((0.5, 60)):
+        job = JOB.model_copy(update={"limits": Limits(quorum=1, grace_s=grace_s, deadline_s=100)})
+        state = begin(job, number)
+        started = time.monotonic()
         one = signed.reply("site-1", state, encode(grown(state, "site-1")))
         found = region.asked(state, lambda one=one: region.answers("site-1", one))  # type: ignore[misc]
         assert isinstance(found, RegionSum)
         assert set(found.samples) == {"site-1"}
-        times.append((datetime.now(UTC) - started).total_seconds())
-    assert times[0] >= patient.limits.grace_s > times[1]
+        times.append(time.monotonic() - started)
+    assert times[0] >= 0.5
+    assert times[1] < 30
 
 
 def test_where_no_update_counts_the_reasons_go_up(region: Region, signed: Signed) -> None:

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from flame.dicom.arrival.pacs import Peer
+from flame.dicom.arrival.pacs import Peer, let_go
 from flame.errors import EngineError
 
 __all__ = ["send"]
@@ -34,7 +34,7 @@ def send(datasets: Sequence[Dataset], peer: Peer) -> int:
         peer.port,
         ae_title=peer.title,
         max_pdu=_LONGEST_PDU,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_CONN_CLOSE, let_go)],
     )
     where = f"{peer.title} at {peer.host}:{peer.port}"
     if not association.is_established:

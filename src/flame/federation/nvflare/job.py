@@ -101,7 +101,7 @@ def connected(kit: Path, timeout_s: float = 20.0) -> Iterator[Any]:
     where = f"{found.study.address}:{found.study.port}"
     ConfigService.initialize({}, [str(kit / "startup")])  # or it takes what lies anywhere below the working folder
     try:
-        connection = new_secure_session(found.name, str(kit), timeout=timeout_s)
+        connection = new_secure_session(found.name, str(kit), timeout=timeout_s, command_timeout=timeout_s)
     except NoConnection as error:
         raise EngineError(
             f"The coordinator at {where} does not answer",

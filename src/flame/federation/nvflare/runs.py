@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flame.errors import DataError
 from flame.federation.folder import history
 from flame.federation.job import Job, job_hash, read_job
 from flame.federation.watch import Watch, read_watch
@@ -51,8 +52,12 @@ def note_failure(folder: Path, message: str | None) -> None:
 
 def read_failure(folder: Path) -> str | None:
     """What ended the job of a run folder, None if nothing is known or it goes on."""
-    path = folder / _FAILURE
-    return str(read_json(path)["message"]) if path.exists() else None
+    try:
+        return str(read_json(folder / _FAILURE)["message"])
+    except DataError as error:  # a job that goes on takes the file away at any moment
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
 def note_halt(folder: Path, halted: bool) -> None:
