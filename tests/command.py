@@ -6,13 +6,15 @@ import functools
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-__all__ = ["flame"]
+__all__ = ["flame", "warm_python"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,6 +50,31 @@ def flame(
     if not in_time:
         raise subprocess.TimeoutExpired(command, timeout, out, err)
     return subprocess.CompletedProcess(command, code, out, err)
+
+
+@functools.cache
+def warm_python() -> Path:
+    """A program that runs `-m MODULE` as Python does, in a fork that has read the libraries before; see `forks.py`.
+
+    Where a library is put before the system's, it is Python itself: a fork has read those already.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="flame-"))
+    atexit.register(shutil.rmtree, folder)
+    program, place = folder / "python", folder / "socket"
+    proxy = Path(__file__).with_name("proxy.py")
+    program.write_text(
+        f'#!/bin/sh\n[ -n "$LD_PRELOAD" ] && exec "{sys.executable}" "$@"\n'
+        f'exec "{sys.executable}" -IS "{proxy}" "{place}" "$@"\n'
+    )
+    program.chmod(0o700)
+    starter = _starter()
+    assert starter.stdin is not None
+    starter.stdin.write(json.dumps({"serve": [str(place), str(program)]}).encode() + b"\n")
+    end = time.monotonic() + 600
+    while not place.exists():
+        assert time.monotonic() < end, "no process answers that forks"
+        time.sleep(0.05)
+    return program
 
 
 @functools.cache

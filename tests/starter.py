@@ -19,7 +19,7 @@ import threading
 import traceback
 from typing import NoReturn
 
-__all__ = ["LIBRARIES", "start"]
+__all__ = ["LIBRARIES", "code_of", "end", "enter", "start"]
 
 LIBRARIES = (
     "cryptography.x509",
@@ -45,13 +45,21 @@ def start() -> None:
     assert not [name for name in sys.modules if name.partition(".")[0] == "flame"]  # each command imports it anew
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever runs the tests
+    servers = []
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
+        if child == 0 and "serve" in request:
+            importlib.import_module("tests.forks").serve(*request["serve"])
         if child == 0:
             _become(**request)
+        if "serve" in request:
+            servers.append(child)
+            continue
         _tell(child)
         _tell(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    for server in servers:  # they end with this process's standard input
+        os.waitpid(server, 0)
 
 
 def _tell(number: int) -> None:
@@ -63,7 +71,7 @@ def _become(
 ) -> NoReturn:
     """Run a command as `python -m flame` does, and end."""
     if namespace is not None:
-        _enter(namespace)
+        enter(os.open(f"/run/netns/{namespace}", os.O_RDONLY))
     for descriptor, name, mode in ((0, os.devnull, os.O_RDONLY), (1, out, os.O_WRONLY), (2, err, os.O_WRONLY)):
         file = os.open(name, mode)
         os.dup2(file, descriptor)
@@ -74,21 +82,20 @@ def _become(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path[0] = folder
     sys.argv = ["flame", *arguments]
-    _end(_code_of_flame())
+    end(code_of("flame"))
 
 
-def _enter(namespace: str) -> None:
-    """Leave this machine's network for a namespace's, as `ip netns exec` does; `os.setns` comes with Python 3.12."""
-    file = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    if ctypes.CDLL(None, use_errno=True).setns(file, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns", namespace)
-    os.close(file)
+def enter(network: int) -> None:
+    """Leave this process's network for an open namespace's, as `ip netns exec` does; `os.setns` needs Python 3.12."""
+    if ctypes.CDLL(None, use_errno=True).setns(network, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+    os.close(network)
 
 
-def _code_of_flame() -> int:
-    """Run FLAME as Python's main module does; its exit code."""
+def code_of(module: str) -> int:
+    """Run a module as Python's main module; its exit code."""
     try:
-        runpy.run_module("flame", run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
@@ -100,7 +107,7 @@ def _code_of_flame() -> int:
     return 0
 
 
-def _end(code: int) -> NoReturn:
+def end(code: int) -> NoReturn:
     """End as Python ends, but do not clear the memory: all that the libraries hold would have to be copied for that."""
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
     atexit._run_exitfuncs()

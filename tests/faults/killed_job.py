@@ -2,7 +2,7 @@
 
 python killed_job.py FOLDER SEED    prints the number of kills; FOLDER/asked.txt gets a line whenever a site is asked
 
-Each child is a fork of this process, so that starting costs a millisecond and hundreds of kills fit in a test.
+Each child is a fork of this process, so that starting costs a millisecond and many kills fit in a test.
 """
 
 import os
@@ -54,7 +54,7 @@ def main(folder, seed):
     kills = 0
     while True:
         pid = child(folder)
-        time.sleep(moments.uniform(0.001, 0.02) * (1 + kills / 50))  # so that a busy machine gets done as well
+        time.sleep(moments.uniform(0.001, 0.04) * (1 + kills / 30))  # so that a busy machine gets done as well
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         if os.WIFEXITED(status):

@@ -2,6 +2,7 @@
 that has answered is asked again. Processes are really killed, files really cut off, and a file system really filled.
 """
 
+import importlib
 import os
 import signal
 import subprocess
@@ -33,6 +34,19 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     python(LOGISTIC, folder, 1, 0)
     return folder
+
+
+@pytest.fixture
+def logistic(monkeypatch):
+    """The module of the job, for a start in this process: another one than that which was killed."""
+    monkeypatch.syspath_prepend(LOGISTIC.parent)
+    yield importlib.import_module("logistic")
+    del sys.modules["logistic"]
+
+
+def go_on(logistic, folder):
+    """Start the job, which goes on where it stands; the rounds that were still to be done."""
+    return [report.round for report in run(logistic.JOB, logistic.sites(), folder, logistic.INITIAL)]
 
 
 def assert_same(folder, whole):
@@ -95,7 +109,7 @@ def test_killed_with_worker_processes(tmp_path, whole):
     assert_same(tmp_path, whole)
 
 
-def test_killed_worker_process(tmp_path, whole):
+def test_killed_worker_process(tmp_path, whole, logistic):
     """The job ends with a message, for nobody can tell which site it was; a second start goes on."""
     job = slow_job_after(tmp_path, round=2)
     spawned = [pid for pid in children(job.pid) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -103,19 +117,19 @@ def test_killed_worker_process(tmp_path, whole):
     _, errors = job.communicate(timeout=300)
     assert job.returncode == 1
     assert "EngineError: A process that trained a site ended without an answer" in errors
-    python(LOGISTIC, tmp_path, 1, 0)
+    assert go_on(logistic, tmp_path)[-1] == 14
     assert_same(tmp_path, whole)
 
 
 @pytest.mark.parametrize("size", [0, 200, 411])
-def test_killed_in_the_middle_of_a_write(tmp_path, whole, size):
+def test_killed_in_the_middle_of_a_write(tmp_path, whole, logistic, size):
     """The kernel ends the process after `size` of the update's 412 bytes."""
     cut = python(HERE / "cut_job.py", tmp_path, 6, size, check=False)
     assert cut.returncode == -signal.SIGXFSZ
     (partial,) = tmp_path.rglob(".*.partial.*")
     assert (partial.parent.name, partial.stat().st_size) == ("0006", size)
     assert partial.name.endswith("site-3.safetensors")
-    python(LOGISTIC, tmp_path, 1, 0)
+    assert go_on(logistic, tmp_path)[-1] == 14
     assert_same(tmp_path, whole)
 
 
@@ -132,14 +146,8 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_full_disk(small_disk, whole, monkeypatch):
+def test_full_disk(small_disk, whole, logistic):
     """The job stops with a message that says what to do; with space again it goes on to the same bytes."""
-    monkeypatch.syspath_prepend(LOGISTIC.parent)
-    import logistic
-
-    def go_on():
-        return [report.round for report in run(logistic.JOB, logistic.sites(), small_disk / "run", logistic.INITIAL)]
-
     reports = run(logistic.JOB, logistic.sites(), small_disk / "run", logistic.INITIAL)
     assert [next(reports).round for _ in range(3)] == [0, 1, 2]
     filler = small_disk / "filler"
@@ -153,8 +161,7 @@ def test_full_disk(small_disk, whole, monkeypatch):
         list(reports)
     assert "Free some space" in full.value.hint
     with pytest.raises(EngineError, match="The disk is full"):
-        go_on()
+        go_on(logistic, small_disk / "run")
     filler.unlink()
-    assert go_on() == list(range(3, 15))
+    assert go_on(logistic, small_disk / "run") == list(range(3, 15))
     assert_same(small_disk / "run", whole)
-    del sys.modules["logistic"]

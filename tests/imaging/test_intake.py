@@ -19,6 +19,7 @@ from flame.records.intake import IntakeImage, write_intake
 from flame.records.volume import Volume, read_volume, write_volume
 
 SETTINGS = Preparation(spacing_mm=SPACING_MM, brain="atlas")
+SCALE = Scale(landmarks={"T1ce": (0, 4, 9, 20, 33, 41, 50, 55, 61, 80, 100)})
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,20 @@ def prepared(tmp_path_factory):
     make_patient(intake, "B2", 1000, small=True)
     results = prepare_intake(intake, site, "St Anna", SETTINGS)
     return intake, site, results
+
+
+@pytest.fixture(scope="module")
+def scaled(prepared, tmp_path_factory):
+    """The smaller patient's record and folder on the scale."""
+    folder = tmp_path_factory.mktemp("scaled")
+    result = prepare_one(prepared[0], folder, "B2", SETTINGS.model_copy(update={"scale": SCALE}))
+    return result.record, folder
+
+
+def _zscored(patient):
+    """The same patient with images that are z-scored already: no bias field is looked for, the slowest step."""
+    exams = [exam.model_copy(update={"already_prepared": frozenset({"zscored"})}) for exam in patient.exams]
+    return patient.model_copy(update={"exams": tuple(exams)})
 
 
 def _files(folder):
@@ -86,28 +101,22 @@ class TestSite:
 
 
 class TestScale:
-    SCALE = Scale(landmarks={"T1ce": (0, 4, 9, 20, 33, 41, 50, 55, 61, 80, 100)})
-
-    def test_landmarks_of_the_images_are_those_of_the_scale(self, prepared, tmp_path):
-        result = prepare_one(prepared[0], tmp_path, "B2", SETTINGS.model_copy(update={"scale": self.SCALE}))
-        (exam,) = result.record["exams"]
+    def test_landmarks_of_the_images_are_those_of_the_scale(self, scaled):
+        record, folder = scaled
+        (exam,) = record["exams"]
         assert exam["images"]["T1ce"]["standardised"]
-        image, brain = (
-            read_volume(next(tmp_path.rglob("*T1w.nii.gz"))),
-            read_volume(next(tmp_path.rglob("*mask.nii.gz"))),
-        )
+        image, brain = (read_volume(next(folder.rglob(name))) for name in ("*T1w.nii.gz", "*mask.nii.gz"))
         found = landmarks(image.array, brain.array > 0)
-        np.testing.assert_allclose(found, self.SCALE.landmarks["T1ce"], atol=0.1)  # between voxels
+        np.testing.assert_allclose(found, SCALE.landmarks["T1ce"], atol=0.1)  # between voxels
         assert not image.array[brain.array == 0].any()
 
-    def test_landmarks_that_are_kept_are_the_scanners(self, prepared, tmp_path):
-        result = prepare_one(prepared[0], tmp_path, "B2", SETTINGS.model_copy(update={"scale": self.SCALE}))
+    def test_landmarks_that_are_kept_are_the_scanners(self, prepared, scaled):
         before = read_json(prepared_path(prepared[1], "B2", 0, "prepared.json"))["images"]["T1ce"]
-        after = result.record["exams"][0]["images"]["T1ce"]
+        after = scaled[0]["exams"][0]["images"]["T1ce"]
         assert after == before | {"standardised": True}
 
     def test_a_sequence_that_the_scale_does_not_know_stays_with_a_finding(self, prepared, tmp_path):
-        scale = Scale(landmarks={"T2w": self.SCALE.landmarks["T1ce"]})
+        scale = Scale(landmarks={"T2w": SCALE.landmarks["T1ce"]})
         result = prepare_one(prepared[0], tmp_path, "B2", SETTINGS.model_copy(update={"scale": scale}))
         assert any("T1ce stays in the scanner's unit" in one.what for one in result.findings)
         assert not result.record["exams"][0]["images"]["T1ce"]["standardised"]
@@ -151,7 +160,7 @@ class TestPlanningCt:
             write_volume(intake / "A1" / f"{name}.nii.gz", Volume(shifted, mr.grid))
         images = {name: IntakeImage(file=f"{name}.nii.gz", frame="ct") for name in ("ct", "dose")}
         course = patient.courses[0].model_copy(update=images)
-        write_intake(intake, patient.model_copy(update={"courses": (course,)}))
+        write_intake(intake, _zscored(patient.model_copy(update={"courses": (course,)})))
         result = prepare_one(intake, tmp_path / "site", "A1", SETTINGS)
         course = result.record["courses"][0]
         assert course["placed"] == "alignment of the planning CT"
@@ -164,7 +173,7 @@ class TestPlanningCt:
 class TestBadPatients:
     def test_one_bad_patient_does_not_stop_the_site(self, tmp_path):
         intake, site = tmp_path / "intake", tmp_path / "site"
-        make_patient(intake, "A1", small=True)
+        write_intake(intake, _zscored(make_patient(intake, "A1", small=True)))
         bad = intake / "B2"
         make_patient(intake, "B2", small=True)
         (bad / "0-T1ce.nii.gz").write_bytes(b"\x1f\x8bno gzip")
@@ -179,7 +188,7 @@ class TestBadPatients:
         intake = tmp_path / "intake"
         patient = make_patient(intake, "A1", small=True)
         lost = patient.courses[0].model_copy(update={"dose": IntakeImage(file="dose.nii.gz", frame="elsewhere")})
-        make_patient(intake, "A1", small=True, courses=(lost,))
+        write_intake(intake, _zscored(make_patient(intake, "A1", small=True, courses=(lost,))))
         result = prepare_one(intake, tmp_path / "site", "A1", SETTINGS)
         assert result.record["courses"][0]["grids"] == []
         assert "nothing tells where its dose lies" in json.dumps([one.what for one in result.findings])

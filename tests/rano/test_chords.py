@@ -138,6 +138,15 @@ def test_hopeless_pieces_are_given_up() -> None:
 
 
 @settings(deadline=None, derandomize=True, max_examples=40)
+@given(seed=st.integers(0, 10_000), mode=st.sampled_from(["longest_then_perp", "max_product"]))
+def test_no_piece_is_given_up_whose_product_is_asked_for(seed: int, mode: Mode) -> None:
+    piece = blob(seed)
+    found = widest_cross(piece, (0.7, 1.3), mode)
+    assert found is not None
+    assert widest_cross(piece, (0.7, 1.3), mode, at_least_mm2=found.product_mm2) == found
+
+
+@settings(deadline=None, derandomize=True, max_examples=40)
 @given(seed=st.integers(0, 10_000), turns=st.integers(0, 3), mode=st.sampled_from(["longest_then_perp", "max_product"]))
 def test_turning_and_flipping_change_nothing(seed: int, turns: int, mode: Mode) -> None:
     piece = blob(seed)

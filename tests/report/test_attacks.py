@@ -1,11 +1,10 @@
 """The part on attacks says what was got, and is left out where nothing was tried."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-from tests.report.test_html import text_of
+from tests.report.test_html import Render, text_of
 
 from flame.report.attacks import attacks_section
 from flame.report.blocks import Paragraph, Table
@@ -58,12 +57,9 @@ def test_what_was_not_tried_is_not_shown() -> None:
     assert [type(block) for block in blocks] == [Paragraph]
 
 
-def test_a_run_folder_with_attacks_shows_them(example_folder: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(example_folder, run)
-    without = text_of(write_report(run).read_text(encoding="utf-8"))
-    assert "Was this patient trained on?" not in without
-    (run / "attacks.json").write_text(json.dumps(CONTENT))
-    text = text_of(write_report(run).read_text(encoding="utf-8"))
+def test_a_run_folder_with_attacks_shows_them(bare_comparison: dict[str, Any], render: Render, tmp_path: Path) -> None:
+    assert "Was this patient trained on?" not in text_of(render(bare_comparison))
+    (tmp_path / "attacks.json").write_text(json.dumps(CONTENT))
+    text = text_of(write_report(tmp_path).read_text(encoding="utf-8"))
     assert "Was this patient trained on?" in text
     assert "a failed attack proves nothing" in text

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.command import flame
 from tests.federation.test_closing import MODEL, SITES, job
 
 from flame.errors import ConfigError, DataError, EngineError
@@ -153,7 +152,8 @@ main()
 """Runs a command of FLAME's, and notes whom it speaks to."""
 
 
-def spoken_to(notes: Path, *words: str | Path) -> tuple[int, set[str]]:
+def spoken_to(notes: Path, *words: str | Path) -> tuple[int, set[str], str]:
+    """Exit code of a command, the places that it spoke to, and what it printed."""
     hidden = {"PYTEST_CURRENT_TEST", "PYTEST_VERSION", "CI"}  # MLflow is silent in tests by itself
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     environment |= {
@@ -163,22 +163,20 @@ def spoken_to(notes: Path, *words: str | Path) -> tuple[int, set[str]]:
     }
     line = [sys.executable, "-c", WATCHED, notes, *words]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
-    return done.returncode, set(notes.read_text().split())
+    return done.returncode, set(notes.read_text().split()), done.stdout
 
 
-def test_nobody_is_spoken_to_but_the_place_that_is_named(run: Path, tmp_path: Path) -> None:
-    assert spoken_to(tmp_path / "folder", "coordinator", "track", run) == (0, set())
+def test_the_command_says_where_to_look_and_speaks_to_nobody_but_the_place_that_is_named(
+    run: Path, tmp_path: Path
+) -> None:
+    code, places, said = spoken_to(tmp_path / "folder", "coordinator", "track", run, "--follow")
+    assert (code, places) == (0, set())
+    assert f"{ROUNDS} rounds tracked" in said
+    assert tracking.store_of(run) in said.replace("\n", "")
     assert values(tracking.store_of(run), "round/sites")[0] == (0, 2.0)
     nobody = "http://127.0.0.1:9"  # the port of `discard`, where nothing listens
-    code, places = spoken_to(tmp_path / "server", "coordinator", "track", run, "--uri", nobody)
+    code, places, _ = spoken_to(tmp_path / "server", "coordinator", "track", run, "--uri", nobody)
     assert (code, places) == (EngineError.exit_code, {"127.0.0.1"})
-
-
-def test_the_command_says_where_to_look(run: Path) -> None:
-    done = flame("coordinator", "track", run, "--follow")
-    assert done.returncode == 0, done.stderr
-    assert f"{ROUNDS} rounds tracked" in done.stdout
-    assert tracking.store_of(run) in done.stdout.replace("\n", "")
 
 
 def test_settings_are_named_as_in_the_job() -> None:

@@ -1,22 +1,26 @@
 """A study on hosts of their own: kits made, coordinator and sites started by the commands that a hospital uses."""
 
 import contextlib
-import sys
+import functools
+import os
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.command import flame
+from tests.command import flame, warm_python
 from tests.scenarios.disks import small_disk
 from tests.scenarios.hosts import Host, make_hosts
 
 from flame.federation import embedded
 from flame.federation.gate import as_proposal
-from flame.federation.job import Job, job_hash, write_job
+from flame.federation.job import Crop, Job, job_hash, write_job
 from flame.federation.local import SiteTraining, initial_arrays
 from flame.federation.rounds import first_state
+from flame.imaging.prepare import Context
 from flame.learning.samples import build_stores
 from flame.records.dataset import read_site
 from flame.site.approval import approve, offer
@@ -86,7 +90,7 @@ class Deployment:
     def start(self, owner: str, environment: Mapping[str, str] | None = None) -> None:
         """Start the coordinator, or a site, as its owner would."""
         group = "site" if owner in SITES else "coordinator"
-        command = [sys.executable, "-m", "flame", group, "start", self.kit(owner)]
+        command = [warm_python(), "-m", "flame", group, "start", self.kit(owner)]
         self.hosts[owner].start(command, self.folder, self.folder / f"{owner}.log", environment)
         if owner in self.regions:  # it has two processes
             relay = [*command[:-1], self.kit(f"{owner}-relay")]
@@ -102,6 +106,22 @@ class Deployment:
         """How many sites are connected."""
         done = self.hosts["coordinator"].flame("coordinator", "status", self.kit(ADMIN))
         return done.stdout.count(" yes ")
+
+    def joined(self) -> Counter[str]:
+        """How often each site and region has joined, or come back, by the coordinator's log."""
+        log = self.folder / "coordinator.log"
+        text = log.read_text() if log.exists() else ""
+        return Counter(re.findall(r"(?:New client |Re-activate the client: )([^\s@]+)", text))
+
+    def await_joined(self, owners: Sequence[str], before: Mapping[str, int]) -> None:
+        """Wait until some have joined once more than `before`, and all are connected.
+
+        A command that looks whether they are costs a second of a processor, and more while nobody answers it.
+        """
+        told = f"connected; see {self.folder}/*.log"
+        wait(lambda: all(self.joined()[owner] > before.get(owner, 0) for owner in owners), 600, told)
+        there = len(self.regions) + len(SITES)
+        wait(lambda: self.connected() == there, 600, f"all {told}", pause_s=1)
 
     def peer(self, site: str) -> str:
         """Who asks a site: the coordinator, or the site's region."""
@@ -172,8 +192,7 @@ def deployed(
         prepare(deployment)
         for owner in ("coordinator", *regions, *SITES):
             deployment.start(owner, environments.get(owner))
-        there = len(regions) + len(SITES)
-        wait(lambda: deployment.connected() == there, 600, f"all connected; see {folder}/*.log", pause_s=1)
+        deployment.await_joined((*regions, *SITES), {})
         yield deployment
 
 
@@ -189,13 +208,17 @@ def _regions(regions: Mapping[str, Sequence[str]]) -> str:
 
 def on_one_machine(job: Job, trial: Path, folder: Path) -> str:
     """The hash of the model of the embedded engine, without regions."""
-    participants = {}
-    for site in SITES:
-        store = folder / "samples" / site
-        build_stores(read_site(trial / "sites" / site), {job.context: store}, job.crop)
-        participants[site] = SiteTraining(job, site, (store,))
+    participants = {site: SiteTraining(job, site, (_store(trial, site, job.context, job.crop),)) for site in SITES}
     list(embedded.run(job, participants, folder / "run", initial_arrays(job)))
     return model_hash(folder / "run")
+
+
+@functools.cache
+def _store(trial: Path, site: str, context: Context, crop: Crop) -> Path:
+    """A site's samples beside the trial, made once by this process for all jobs that look at the same."""
+    store = trial.parent / f"samples-{os.getpid()}-{trial.name}" / f"{context}-{crop.spacing_mm:g}mm-{crop.size}" / site
+    build_stores(read_site(trial / "sites" / site), {context: store}, crop)
+    return store
 
 
 def _open_site(deployment: Deployment, site: str) -> None:

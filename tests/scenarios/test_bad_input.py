@@ -170,12 +170,12 @@ def test_a_site_to_hold_out_must_exist(trial: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
+    """A file system of a quarter of a megabyte, which is less than one patient of 6 mm."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)], check=False)
     if mounted.returncode != 0:
         pytest.skip("this system mounts no tmpfs")
     yield folder
@@ -183,7 +183,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_and_leaves_no_partial_file(small_disk: Path) -> None:
-    done = flame("trial", small_disk / "trial", "--sites", "1", "--patients", "9", "--spacing", "4", "--workers", "1")
+    done = flame("trial", small_disk / "trial", "--sites", "1", "--patients", "9", "--spacing", "6", "--workers", "1")
     assert done.returncode == 7, done.stderr
     assert "disk is full" in done.stderr
     assert "Free some space" in done.stderr

@@ -32,10 +32,10 @@ def with_few_dependencies(source: Path, copy: Path) -> Path:
 
 def install(bundle: Path, venv: Path) -> subprocess.CompletedProcess[str]:
     """Install on a machine whose settings of pip name an index that is not to be asked."""
-    index = {"PIP_INDEX_URL": "http://127.0.0.1:1/", "PYTHON": sys.executable}
+    settings = {"PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_NO_COMPILE": "1", "PYTHON": sys.executable}
     command = ["sh", bundle / "install.sh", venv]
     return subprocess.run(
-        command, env={**os.environ, **index}, capture_output=True, text=True, check=False, timeout=1800
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False, timeout=1800
     )
 
 

@@ -12,7 +12,17 @@ from pathlib import Path
 
 import pytest
 from tests.command import flame
-from tests.scenarios.deployment import ADMIN, PERSON, RESEARCHER, SITES, Deployment, deployed, on_one_machine, wait
+from tests.scenarios.deployment import (
+    ADMIN,
+    PERSON,
+    RESEARCHER,
+    SITES,
+    Deployment,
+    deployed,
+    model_hash,
+    on_one_machine,
+    wait,
+)
 
 from flame.federation.job import (
     Crop,
@@ -113,14 +123,68 @@ def taking_part(run: Path) -> list[set[str]]:
     return [set(line["samples"]) for line in rounds(run)]  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("job", [EVOLUTION, SCORED, MASKED], ids=["evolution", "response", "masked"])
-def test_jobs_end_with_the_bytes_of_the_embedded_engine(
-    job: Job, deployment: Deployment, trial: Path, tmp_path: Path
-) -> None:
+def closed(run: Path) -> int:
+    """How many rounds are closed for good: the next one's state is there. A round's line comes a moment before."""
+    states = (run / "rounds").glob("state-*.safetensors")
+    return max((int(path.stem.removeprefix("state-")) for path in states), default=0)
+
+
+@pytest.fixture(scope="module")
+def masked(deployment: Deployment) -> Path:
+    """MASKED's run."""
+    run = deployment.submit(MASKED)
+    deployment.finish(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def bereft(deployment: Deployment, masked: Path) -> Path:  # noqa: ARG001  stores of samples are there by now
+    """The run of a job during which site-3 was killed; it is back by now.
+
+    Before that it is in a round, which need not be the first: a busy machine may start it late.
+    """
+    job = EVOLUTION.model_copy(update={"seed": 6, "rounds": 8, "limits": Limits(quorum=2, grace_s=3)})
     run = deployment.submit(job)
-    assert deployment.finish(run) == on_one_machine(job, trial, tmp_path)
-    assert all(sites == set(SITES) for sites in taking_part(run))
-    results = [folder / "cross_site.json" for folder in (run, tmp_path / "run")]
+    wait(lambda: set(SITES) in taking_part(run), 600, "a round of all sites")
+    deployment.hosts["site-3"].kill(signal.SIGKILL)
+    deployment.finish(run)
+    assert len(rounds(run)) == job.rounds
+    before = deployment.joined()
+    deployment.start("site-3")
+    deployment.await_joined(["site-3"], before)
+    return run
+
+
+@pytest.fixture(scope="module")
+def unapproved(deployment: Deployment, bereft: Path) -> str:  # noqa: ARG001  it is the next job
+    """What ended SCORED, handed in while site-3 had not approved it."""
+    run = deployment.submit(SCORED, approved_by=SITES[:2])
+    wait((run / "failure.json").exists, 600, "the round that can't reach its quorum")
+    shown = deployment.flame("coordinator", "status", deployment.kit("coordinator"))
+    assert f"0 of {SCORED.rounds}" in shown
+    assert not (run / "model.json").exists()
+    return str(json.loads((run / "failure.json").read_text())["message"])
+
+
+@pytest.fixture(scope="module")
+def scored(deployment: Deployment, unapproved: str) -> Path:  # noqa: ARG001  it goes on
+    """SCORED's run, ended after the third site's person has approved it with the commands for that."""
+    number, work = job_hash(SCORED)[:8], deployment.work("site-3")
+    shown = flame("site", "show", work, number)
+    assert shown.returncode == 0, shown.stderr
+    data, person = deployment.trial / "sites" / "site-3", deployment.folder / "people" / "site-3"
+    done = flame("site", "approve", work, number, "--as", PERSON, "--key", person, "--data", data)
+    assert done.returncode == 0, done.stderr
+    run = deployment.submit(SCORED, approved_by=())
+    deployment.finish(run)
+    return run
+
+
+def ends_as_on_one_machine(job: Job, run: Path, deployment: Deployment, trial: Path, folder: Path) -> None:
+    """The model, the scores at the end, and who took part; compared with the embedded engine's run below `folder`."""
+    assert model_hash(run) == on_one_machine(job, trial, folder)
+    assert taking_part(run) == [set(SITES)] * job.rounds
+    results = [one / "cross_site.json" for one in (run, folder / "run")]
     assert [result.exists() for result in results] == [job == SCORED] * 2
     if job == SCORED:
         assert results[0].read_bytes() == results[1].read_bytes()
@@ -128,10 +192,17 @@ def test_jobs_end_with_the_bytes_of_the_embedded_engine(
     assert f"{job.rounds} of {job.rounds}" in shown
 
 
-def test_every_model_is_scored_where_patients_were_held_back(deployment: Deployment) -> None:
+@pytest.mark.parametrize(("job", "name"), [(MASKED, "masked"), (SCORED, "scored")], ids=["masked", "response"])
+def test_jobs_end_with_the_bytes_of_the_embedded_engine(
+    job: Job, name: str, deployment: Deployment, trial: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Evolution without masks is the job of the coordinator that was killed, below."""
+    ends_as_on_one_machine(job, request.getfixturevalue(name), deployment, trial, tmp_path)
+
+
+def test_every_model_is_scored_where_patients_were_held_back(deployment: Deployment, scored: Path) -> None:
     """The last and the best model and those that sites trained alone; two sites have too few patients to score any."""
-    run = deployment.kit("coordinator") / "runs" / job_hash(SCORED)[:16]
-    models = json.loads((run / "cross_site.json").read_text())["models"]
+    models = json.loads((scored / "cross_site.json").read_text())["models"]
     assert [(one["trained"], one["site"]) for one in models] == [("federated", None)] * 2 + [
         ("local", site) for site in SITES
     ]
@@ -140,12 +211,13 @@ def test_every_model_is_scored_where_patients_were_held_back(deployment: Deploym
         assert one["scores"]["site-1"]["patients"] == 5
         assert set(one["refused"].values()) == {"too few patients are held back here to score a model"}
     (kept,) = [one for one in models if one["kept"]]
-    assert kept["rounds"] == json.loads((run / "model.json").read_text())["rounds"]
+    assert kept["rounds"] == json.loads((scored / "model.json").read_text())["rounds"]
     lines = (deployment.work("site-2") / "ledger.jsonl").read_text().splitlines()
     kinds = [what["kind"] for what in (json.loads(line)["what"] for line in lines) if what["event"] == "sent"]
     assert kinds.count("own model") == 1
 
 
+@pytest.mark.usefixtures("scored", "masked")
 def test_what_was_sent_and_received_is_in_both_ledgers_and_they_agree(deployment: Deployment) -> None:
     own = deployment.kit("coordinator") / "ledger"
     for site in SITES:
@@ -155,13 +227,13 @@ def test_what_was_sent_and_received_is_in_both_ledgers_and_they_agree(deployment
         entries = [json.loads(line)["what"] for line in (work / "ledger.jsonl").read_text().splitlines()]
         updates = ("update", "masked update")
         sent = [what for what in entries if what["event"] == "sent" and what["kind"] in updates]
-        assert len(sent) >= EVOLUTION.rounds + RESPONSE.rounds
+        assert len(sent) >= SCORED.rounds + MASKED.rounds
         assert all(what["samples"] and what["arrays"] for what in sent)
         patients = [one.id.encode() for one in read_site(deployment.trial / "sites" / site).patients]
         assert not any(patient in (work / "ledger.jsonl").read_bytes() for patient in patients)
 
 
-def test_of_a_masked_job_only_the_sum_is_seen(deployment: Deployment) -> None:
+def test_of_a_masked_job_only_the_sum_is_seen(deployment: Deployment, masked: Path) -> None:
     """No update of its own left any site, and nothing at the coordinator says how many samples each one has.
 
     A round ends with the quorum's help to unmask, so that any site may come too late with its own.
@@ -177,62 +249,38 @@ def test_of_a_masked_job_only_the_sum_is_seen(deployment: Deployment) -> None:
         assert len(set(unmasked)) == len(unmasked)
         helped.update(unmasked)
     assert all(helped[number] >= LIMITS.quorum for number in range(MASKED.rounds))
-    run = deployment.kit("coordinator") / "runs" / job_hash(MASKED)[:16]
-    assert [line["samples"] for line in rounds(run)] == [dict.fromkeys(SITES)] * MASKED.rounds
-    assert all(not isinstance(line["scalars"].get(site), dict) for line in rounds(run) for site in SITES)  # type: ignore[attr-defined]
+    assert [line["samples"] for line in rounds(masked)] == [dict.fromkeys(SITES)] * MASKED.rounds
+    assert all(not isinstance(line["scalars"].get(site), dict) for line in rounds(masked) for site in SITES)  # type: ignore[attr-defined]
 
 
-def test_a_site_that_has_not_approved_takes_no_part_until_it_has(deployment: Deployment) -> None:
-    job = RESPONSE.model_copy(update={"seed": 5, "rounds": 2, "limits": Limits(quorum=3, grace_s=1)})
-    run = deployment.submit(job, approved_by=SITES[:2])
-    told = f"site-3: the job {job_hash(job)[:8]} is offered at site-3, not approved"
-    wait((run / "failure.json").exists, 600, "the round that can't reach its quorum")
-    assert told in json.loads((run / "failure.json").read_text())["message"]
-    shown = deployment.flame("coordinator", "status", deployment.kit("coordinator"))
-    assert f"0 of {job.rounds}" in shown
-    assert not (run / "model.json").exists()
-    shown = flame("site", "show", deployment.work("site-3"), job_hash(job)[:8])
-    assert shown.returncode == 0, shown.stderr
-    person = deployment.folder / "people" / "site-3"
-    words = ("approve", deployment.work("site-3"), job_hash(job)[:8], "--as", PERSON, "--key", person)
-    data = deployment.trial / "sites" / "site-3"
-    done = flame("site", *words, "--data", data)
-    assert done.returncode == 0, done.stderr
-    assert deployment.submit(job, approved_by=()) == run
-    deployment.finish(run)
-    assert taking_part(run) == [set(SITES)] * 2
+def test_a_site_that_has_not_approved_takes_no_part_until_it_has(unapproved: str, scored: Path) -> None:
+    assert f"site-3: the job {job_hash(SCORED)[:8]} is offered at site-3, not approved" in unapproved
+    assert taking_part(scored) == [set(SITES)] * SCORED.rounds
 
 
 def test_a_site_that_vanishes_in_mid_job_costs_that_site_alone_and_is_there_again_for_the_next(
-    deployment: Deployment,
+    bereft: Path, scored: Path
 ) -> None:
-    """Before that it is in a round, which need not be the first: a busy machine may start it late."""
-    job = EVOLUTION.model_copy(update={"seed": 6, "rounds": 8, "limits": Limits(quorum=2, grace_s=3)})
-    run = deployment.submit(job)
-    wait(lambda: set(SITES) in taking_part(run), 600, "a round of all sites")
-    deployment.hosts["site-3"].kill(signal.SIGKILL)
-    deployment.finish(run)
-    assert len(rounds(run)) == job.rounds
-    assert taking_part(run)[-1] == {"site-1", "site-2"}
-    deployment.start("site-3")
-    wait(lambda: deployment.connected() == len(SITES), 600, "the site is back")
-    following = RESPONSE.model_copy(update={"seed": 6, "rounds": 1, "limits": Limits(quorum=3)})
-    deployment.finish(deployment.submit(following))
+    assert set(SITES) in taking_part(bereft)
+    assert taking_part(bereft)[-1] == {"site-1", "site-2"}
+    assert taking_part(scored) == [set(SITES)] * SCORED.rounds
 
 
 def test_a_coordinator_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     deployment: Deployment, trial: Path, tmp_path: Path
 ) -> None:
-    job = EVOLUTION.model_copy(update={"seed": 4, "rounds": 6})
+    job = EVOLUTION.model_copy(update={"rounds": 6})
     run = deployment.submit(job)
-    wait(lambda: len(rounds(run)) >= 1, 600, "a closed round")
+    wait(lambda: closed(run) >= 1, 600, "a closed round")
     deployment.hosts["coordinator"].kill(signal.SIGKILL)
     assert not (run / "model.json").exists()
-    before = rounds(run)
+    before, joined = rounds(run)[: closed(run)], deployment.joined()
+    assert before
     deployment.start("coordinator")
-    wait(lambda: deployment.connected() == len(SITES), 600, "sites come back by themselves")
+    deployment.await_joined(SITES, joined)  # by themselves
     assert deployment.submit(job) == run
-    assert deployment.finish(run) == on_one_machine(job, trial, tmp_path)
+    deployment.finish(run)
+    ends_as_on_one_machine(job, run, deployment, trial, tmp_path)
     assert rounds(run)[: len(before)] == before
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -82,9 +81,7 @@ def test_an_exam_comes_from_a_pacs_and_is_not_asked_for_again(tmp_path, web):
         orthanc.fill(mr_series(2, 3, patient="4712"))
         source = orthanc.web if web else f"pacs://PACS@{orthanc.host.address}:{DICOM_PORT}"
         words = ["ingest", source, tmp_path / "intake", "--key", key, "--patients", tmp_path / "wanted.txt"]
-        runs: list[subprocess.CompletedProcess[str]] = [
-            orthanc.site.run([sys.executable, "-m", "flame", *words]) for _ in range(2)
-        ]
+        runs = [orthanc.site.flame(*words) for _ in range(2)]
     assert [run.returncode for run in runs] == [0, 0], runs[0].stdout + runs[0].stderr
     assert [re.search(r"(\d) patients \((\d) unchanged\)", run.stdout).groups() for run in runs] == [
         ("1", "0"),
@@ -99,14 +96,14 @@ def test_a_command_that_is_killed_leaves_nothing_half_and_goes_on(tmp_path):
     with orthanc_and_site(tmp_path / "orthanc") as orthanc:
         orthanc.fill([one for series in (1, 2) for one in mr_series(1, 63, 80, series=series)])
         source = f"pacs://PACS@{orthanc.host.address}:{DICOM_PORT}"
-        command = [sys.executable, "-m", "flame", "ingest", source, intake, "--key", key]
-        process = orthanc.site.start(command, tmp_path, tmp_path / "log")
+        words = ["ingest", source, intake, "--key", key]
+        process = orthanc.site.start([sys.executable, "-m", "flame", *words], tmp_path, tmp_path / "log")
         wait(lambda: len(list(intake.glob(STORED))) >= 10, 600, "ten instances")
         process.kill()
         process.wait(60)
         before = {path: path.stat().st_mtime_ns for path in intake.glob(STORED)}
         assert 10 <= len(before) < 126
-        assert orthanc.site.run(command).returncode == 0
+        assert orthanc.site.flame(*words).returncode == 0
     after = {path: path.stat().st_mtime_ns for path in intake.glob(STORED)}
     assert len(after) == 126
     assert {path: after[path] for path in before} == before  # not one came a second time

@@ -1,7 +1,6 @@
 """The whole way: a hospital's PACS, the door, the site's folder, training, a prediction, and back into the PACS."""
 
 import json
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -24,12 +23,15 @@ from flame.imaging.itk import onto
 from flame.imaging.label_maps import labels_onto
 from flame.imaging.prepared import prepared_path
 from flame.records.dataset import Site, read_site
-from flame.records.patient import LABELS, REGIONS, Patient
+from flame.records.patient import LABELS, REGIONS, Exam, Patient
 from flame.records.volume import Grid, Volume, read_volume
 
 TRIAL = ("--sites", "3", "--patients", "2", "--seed", "5", "--spacing", "4", "--dicom")
 LAST_DAYS = (140, 0)
 """Up to when the PACS holds each patient: all that a model sees and learns of one, the baseline of the other."""
+
+LEFT_OUT = {"T1w": "t1_mprage_sag_p2_iso", "T2w": "t2_tse_tra_p2"}
+"""Sequences that only the baseline of the first patient has, as hospitals leave some out; and how they are named."""
 
 SETTINGS = """
 seed = 3
@@ -65,10 +67,16 @@ class Journey:
         """The trial's own record by the id that the patient has at the site, with the exams that the PACS holds."""
         found = {}
         for record, last in zip(read_site(self.trial / "sites" / "site-1").patients, LAST_DAYS, strict=True):
-            exams = tuple(exam for exam in record.exams if exam.day <= last)
+            exams = tuple(seen(exam, last) for exam in record.exams if exam.day <= last)
             original = identity(self.trial, record.id)["patient_id"]
             found[self.key.patient_id(original)] = replace(record, exams=exams)
         return found
+
+
+def seen(exam: Exam, last_day: int) -> Exam:
+    """An exam with the sequences that the PACS holds."""
+    whole = exam.day <= 0 and last_day == LAST_DAYS[0]
+    return replace(exam, sequences={name: it for name, it in exam.sequences.items() if whole or name not in LEFT_OUT})
 
 
 def identity(trial: Path, patient: str, site: str = "site-1") -> dict[str, str]:
@@ -80,17 +88,27 @@ def identity(trial: Path, patient: str, site: str = "site-1") -> dict[str, str]:
 def instances(trial: Path) -> list[Dataset]:
     """What the PACS of the first site holds: exams up to `LAST_DAYS`, and everything of the radiotherapy."""
     people = [identity(trial, record.id) for record in read_site(trial / "sites" / "site-1").patients]
-    ends = {
-        one["patient_id"]: (date.fromisoformat(one["day_zero"]) + timedelta(last)).strftime("%Y%m%d")
-        for one, last in zip(people, LAST_DAYS, strict=True)
-    }
-    found = [pydicom.dcmread(file) for file in sorted((trial / "dicom" / "site-1").rglob("*.dcm"))]
-    return [one for one in found if one.Modality.startswith("RT") or one.StudyDate <= ends[one.PatientID]]
+    ends = {one["patient_id"]: on_day(one, last) for one, last in zip(people, LAST_DAYS, strict=True)}
+    first, baseline = people[0]["patient_id"], on_day(people[0], 0)
+
+    def is_held(one: Dataset) -> bool:
+        if one.Modality.startswith("RT"):
+            return True
+        whole = one.PatientID == first and one.StudyDate <= baseline
+        return one.StudyDate <= ends[one.PatientID] and (whole or one.SeriesDescription not in LEFT_OUT.values())
+
+    files = sorted((trial / "dicom" / "site-1").rglob("*.dcm"))
+    return [one for one in map(pydicom.dcmread, files) if is_held(one)]
+
+
+def on_day(person: dict[str, str], day: int) -> str:
+    """The date of a day of the record, as DICOM writes it."""
+    return (date.fromisoformat(person["day_zero"]) + timedelta(day)).strftime("%Y%m%d")
 
 
 def run(orthanc: Orthanc, *words: object) -> str:
     """A flame command on the site's host, which reaches the PACS and nothing else."""
-    done = orthanc.site.run([sys.executable, "-m", "flame", *map(str, words)], timeout=1800)
+    done = orthanc.site.flame(*map(str, words), timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

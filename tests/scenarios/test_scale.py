@@ -24,8 +24,11 @@ SEED, SPACING_MM = 5, 6.0
 NAMES = ("site-1", "site-2")
 """3 T and 1.5 T; contrast and gain differ as well."""
 
-PATIENTS = 3
+PATIENTS = 2
 """Of each site."""
+
+HOW = ("--spacing", "4", "--workers", "1")
+"""They are prepared; a worker for each patient would load what it needs anew."""
 
 
 def bring_in(patient: Patient, intake: Path) -> None:
@@ -70,7 +73,7 @@ def prepared(trial: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in NAMES:
         for patient in read_site(trial / "sites" / name).patients[:PATIENTS]:
             bring_in(patient, out / "intake" / name)
-        done = flame("prepare", out / "intake" / name, out / "scanner" / name, "--spacing", "4")
+        done = flame("prepare", out / "intake" / name, out / "scanner" / name, *HOW)
         assert done.returncode == 0, done.stdout + done.stderr
     return out
 
@@ -94,7 +97,7 @@ def test_white_matter_of_two_scanners_comes_together(prepared: Path, scale: Path
     brightness: dict[str, list[float]] = {"scanner": [], "standard": []}
     for at, name in enumerate(NAMES):
         out = prepared / "standard" / name
-        done = flame("prepare", prepared / "intake" / name, out, "--spacing", "4", "--scale", scale)
+        done = flame("prepare", prepared / "intake" / name, out, *HOW, "--scale", scale)
         assert done.returncode == 0, done.stdout + done.stderr
         for kind, found in brightness.items():
             found.append(white_matter(prepared / kind / name, at))

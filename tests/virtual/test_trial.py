@@ -1,6 +1,7 @@
 """A tiny trial on disk: bytes, resuming, refusals, and what must not be in a site's folder."""
 
 import json
+import shutil
 from hashlib import sha256
 
 import numpy as np
@@ -14,7 +15,7 @@ from flame.records.volume import read_volume
 from flame.virtual.trial import TrialSettings, site_folder, site_names, write_trial
 from flame.virtual.truth import potential_outcome, read_truth, truth_path
 
-TINY = TrialSettings(sites=2, patients=1, spacing_mm=5.0, workers=1, seed=14, counterfactuals=("site-2",))
+TINY = TrialSettings(sites=3, patients=1, spacing_mm=6.0, workers=1, seed=14, counterfactuals=("site-2",))
 
 
 def digest(folder):
@@ -30,11 +31,12 @@ def trial(tmp_path_factory):
     out = tmp_path_factory.mktemp("trial") / "out"
     calls = []
     write_trial(out, TINY, lambda *call: calls.append(call))
-    assert calls == [(1, 2, "site-1"), (2, 2, "site-2")]
+    assert calls == [(1, 3, "site-1"), (2, 3, "site-2"), (3, 3, "site-3")]
     return out
 
 
 def test_same_seed_same_bytes_with_two_workers(trial, tmp_path):
+    """The first patient is made before there are workers, so that each of the two has one of the three."""
     write_trial(tmp_path / "again", TINY.model_copy(update={"workers": 2}))
     assert digest(tmp_path / "again") == digest(trial)
 
@@ -48,16 +50,17 @@ def test_another_seed_gives_another_trial(trial, tmp_path):
 
 def test_goes_on_where_it_stopped(trial, tmp_path):
     """Without its truth.json a patient counts as unfinished and is made again, to the same bytes; others are not."""
-    write_trial(tmp_path / "out", TINY)
-    before = digest(tmp_path / "out")
+    shutil.copytree(trial, tmp_path / "out")
     kept = truth_path(tmp_path / "out", "site-1", "s1p001")
     stamp = kept.stat().st_mtime_ns
     truth_path(tmp_path / "out", "site-2", "s2p001").unlink()
+    (label_map,) = (tmp_path / "out").rglob("sub-s2p001_ses-pre0014_desc-tumour_dseg.nii.gz")
+    label_map.write_bytes(b"half written")
     calls = []
     write_trial(tmp_path / "out", TINY, lambda *call: calls.append(call))
-    assert calls == [(2, 2, "site-2")]
+    assert calls == [(3, 3, "site-2")]
     assert kept.stat().st_mtime_ns == stamp
-    assert digest(tmp_path / "out") == before == digest(trial)
+    assert digest(tmp_path / "out") == digest(trial)
 
 
 def test_other_settings_are_refused(trial):

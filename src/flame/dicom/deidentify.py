@@ -11,12 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from io import BytesIO
 
 import numpy as np
 from pydicom.charset import default_encoding
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
@@ -113,7 +118,7 @@ def _deidentified(dataset: Dataset, key: Key) -> Dataset:
         ("DoseReferenceSequence", "DoseReferenceDescription"),
     ):
         _number(clean.get(sequence, ()), name)
-    _say_so(clean, key)
+    _say_so(clean, key, walk.implicit)
     clean.file_meta = packed(dataset, clean, with_pixels)
     return clean
 
@@ -227,11 +232,24 @@ def _number(items: Iterable[Dataset], keyword: str) -> None:
             item[keyword].value = f"{name} {seen[name]}" if name == _UNNAMED or seen[name] > 1 else name
 
 
-def _say_so(clean: Dataset, key: Key) -> None:
+def _say_so(clean: Dataset, key: Key, implicit: bool) -> None:
     clean.PatientIdentityRemoved = "YES"
     clean.DeidentificationMethod = f"{_VERSION} {key.mark(clean.PatientID, clean.SOPInstanceUID)}"
     clean.LongitudinalTemporalInformationModified = "MODIFIED"
-    clean.DeidentificationMethodCodeSequence = Sequence([_code(*one) for one in _PROFILE.items()])
+    profile = _encoded_profile(implicit)
+    clean[profile.tag] = profile
+
+
+@lru_cache(maxsize=2)
+def _encoded_profile(implicit: bool) -> RawDataElement:
+    """The sequence of what was done, which is the same for all instances of one encoding, as its bytes."""
+    said, file = Dataset(), DicomBytesIO()
+    said.DeidentificationMethodCodeSequence = Sequence([_code(*one) for one in _PROFILE.items()])
+    file.is_little_endian, file.is_implicit_VR = True, implicit
+    write_dataset(file, said)
+    (raw,) = read_dataset(BytesIO(file.getvalue()), implicit, True).values()
+    assert isinstance(raw, RawDataElement)  # nobody has looked at it
+    return raw._replace(VR="SQ")
 
 
 def _code(value: str, meaning: str) -> Dataset:

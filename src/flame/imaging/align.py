@@ -76,11 +76,12 @@ def align(moving: Volume, fixed: Volume, brain: Volume | None = None) -> Aligned
     Raises: DataError: if the images do not overlap.
     """
     weight = None if brain is None else Volume(_grown(brain), brain.grid)
-    there, back = _both_ways(moving, fixed, weight, [], [])
-    if displacement_mm(there.matrix @ back.matrix, _points(fixed, brain)) > _TRUSTED_SHIFT_MM:
-        ahead = [there.matrix, np.linalg.inv(back.matrix)]
-        there, back = _both_ways(moving, fixed, weight, ahead, [np.linalg.inv(one) for one in ahead])
+    pair = _Pyramid.of(moving), _Pyramid.of(fixed)
     points = _points(fixed, brain)
+    there, back = _both_ways(*pair, weight, [], [])
+    if displacement_mm(there.matrix @ back.matrix, points) > _TRUSTED_SHIFT_MM:
+        ahead = [there.matrix, np.linalg.inv(back.matrix)]
+        there, back = _both_ways(*pair, weight, ahead, [np.linalg.inv(one) for one in ahead])
     return Aligned(
         there.matrix,
         there.value,
@@ -113,12 +114,25 @@ def displacement_mm(matrix: Matrix, points: NDArray[np.float64]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
+class _Pyramid:
+    """An image at all levels, made once: as a grid and as what SimpleITK climbs on, float32."""
+
+    levels: dict[float, tuple[Grid, Any]]
+
+    @classmethod
+    def of(cls, volume: Volume) -> "_Pyramid":
+        small = {level: shrunk(volume, level) for level in _LEVELS_MM}
+        return cls({level: (one.grid, to_image(one)) for level, one in small.items()})
+
+
+@dataclass(frozen=True, eq=False)
 class _Pair:
-    """Two images at one level, float32, and the mask of what counts in the fixed one."""
+    """Two images at one level, float32, and the mask of what counts in the fixed one; `whole` if all of it does."""
 
     fixed: Any
     moving: Any
     mask: Any
+    whole: bool
     level_mm: float
 
 
@@ -130,7 +144,7 @@ class _Found:
 
 
 def _both_ways(
-    moving: Volume, fixed: Volume, weight: Volume | None, ahead: list[Matrix], behind: list[Matrix]
+    moving: _Pyramid, fixed: _Pyramid, weight: Volume | None, ahead: list[Matrix], behind: list[Matrix]
 ) -> tuple[_Found, _Found]:
     """The map from moving to fixed, and the one from fixed to moving, each found on its own."""
     there = _search(moving, fixed, weight, ahead)
@@ -138,7 +152,7 @@ def _both_ways(
     return there, _search(fixed, moving, carried, behind)
 
 
-def _search(moving: Volume, fixed: Volume, weight: Volume | None, starts: list[Matrix]) -> _Found:
+def _search(moving: _Pyramid, fixed: _Pyramid, weight: Volume | None, starts: list[Matrix]) -> _Found:
     """Climb from coarse to fine; the matrix maps moving to fixed, the values are mutual information.
 
     Without `starts` the coarsest level finds them, over the whole head: scalp and skull tell more there than the brain.
@@ -159,20 +173,20 @@ def _search(moving: Volume, fixed: Volume, weight: Volume | None, starts: list[M
 
 def _information(pair: _Pair) -> float:
     """Mutual information where the images are [nat]; 0 where they do not overlap."""
+    method = _registration(pair, _euler(pair))
+    method.MetricUseFixedImageGradientFilterOff()  # gradients of all voxels do not change a value
+    method.MetricUseMovingImageGradientFilterOff()
     try:
-        return -float(_registration(pair, _euler(pair)).MetricEvaluate(pair.fixed, pair.moving))
+        return -float(method.MetricEvaluate(pair.fixed, pair.moving))
     except RuntimeError:
         return 0.0
 
 
-def _pair(moving: Volume, fixed: Volume, weight: Volume | None, level_mm: float) -> _Pair:
-    still = shrunk(fixed, level_mm)
-    if weight is None:
-        mask = np.ones(still.grid.shape, np.uint8)
-    else:
-        inside = onto(weight, still.grid, how="nearest")
-        mask = inside if inside.any() else np.ones_like(inside)
-    return _Pair(to_image(still), to_image(shrunk(moving, level_mm)), to_image(Volume(mask, still.grid)), level_mm)
+def _pair(moving: _Pyramid, fixed: _Pyramid, weight: Volume | None, level_mm: float) -> _Pair:
+    grid, still = fixed.levels[level_mm]
+    inside = None if weight is None else onto(weight, grid, how="nearest")
+    mask = np.ones(grid.shape, np.uint8) if inside is None or not inside.any() else inside
+    return _Pair(still, moving.levels[level_mm][1], to_image(Volume(mask, grid)), bool(mask.all()), level_mm)
 
 
 def _grown(brain: Volume) -> NDArray[np.uint8]:
@@ -213,7 +227,8 @@ def _starts(pair: _Pair) -> list[Any]:
 def _registration(pair: _Pair, start: Any) -> Any:
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(_BINS)
-    method.SetMetricFixedMask(pair.mask)
+    if not pair.whole:  # a mask costs at each voxel
+        method.SetMetricFixedMask(pair.mask)
     voxels = int(np.prod(pair.fixed.GetSize()))
     if voxels > _SAMPLES:
         method.SetMetricSamplingStrategy(method.REGULAR)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from flame.errors import DataError
 from flame.learning.batches import evolution_batch, response_batch
 from flame.learning.losses import map_loss, response_loss
+from flame.learning.optimiser import AdamW
 from flame.learning.private import PatientNoise, drawn_rows, set_noised_gradient
 from flame.learning.samples import SampleStore
 from flame.learning.settings import TrainingSettings
@@ -111,16 +112,14 @@ def train_round(
     set_arrays(network, arrays)
     network.to(device).train()
     start = [parameter.detach().clone() for parameter in network.parameters()]
-    optimiser = _optimiser(network, settings)
+    optimiser = AdamW(network.parameters(), settings.weight_decay)
     generator = torch.Generator().manual_seed(derive(seed, "training", round))
     step = _evolution_loss if task == "evolution" else _response_loss
     batches, rate = settings.steps(len(rows)), settings.sample_rate(len(rows))
     plan = _batches(rows, settings, generator) if noise is None else drawn_rows(rows, rate, batches, noise)
     total, seen = 0.0, 0
     for number, chosen in enumerate(plan):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(settings, (round + number / batches) / rounds)
-        optimiser.zero_grad()
+        network.zero_grad()
         if noise is None:
             loss = step(network, stores, chosen, settings, generator)
             total, seen = total + float(loss.detach()) * len(chosen), seen + len(chosen)
@@ -132,13 +131,8 @@ def train_round(
             losses = (step(network, stores, [row], settings, noise.augmentation(number, row)) for row in chosen)
             set_noised_gradient(network, losses, noise, number, rate * len(rows))
             _add_pull(network, start, settings.proximal_mu)
-        optimiser.step()
+        optimiser.step(learning_rate(settings, (round + number / batches) / rounds))
     return Trained(get_arrays(network), len(rows), {} if noise is not None else {"loss": total / seen})
-
-
-def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    rate, decay = settings.learning_rate, settings.weight_decay
-    return torch.optim.AdamW(network.parameters(), rate, (0.9, 0.99), weight_decay=decay, fused=True)
 
 
 def learning_rate(settings: TrainingSettings, progress: float) -> float:

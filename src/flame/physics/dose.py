@@ -1,5 +1,6 @@
 """Radiotherapy plans: target volumes, and the dose that photons, protons or carbon ions deliver to a head."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,6 +115,7 @@ def plan(
     range_error: float = 0.0,
     shift_mm: Shift = (0.0, 0.0, 0.0),
     margins: Margins | None = None,
+    known: Sequence[DosePart] = (),
 ) -> DosePlan:
     """Plan a course and deliver it. Same input, same bytes.
 
@@ -128,6 +130,8 @@ def plan(
         fractions: of the whole course.
         range_error: relative error of stopping powers at delivery, which the plan does not know; photons ignore it.
         shift_mm: set-up error at delivery along each axis.
+        known: series of fractions of other arms, planned for the same patient under the same errors; one that this arm
+            has too is taken over.
 
     Raises:
         DataError: if the brain or the GTV is empty, or the GTV lies outside the brain.
@@ -138,7 +142,7 @@ def plan(
     wide = margins or Margins()
     ctv, ptv = targets(gtv, mask, grid, wide.ctv, wide.ptv)
     spacing_mm = np.array(grid.spacing_mm)
-    delivery = _Delivery(make_head(mask, spacing_mm), spacing_mm, range_error, shift_mm)
+    delivery = _Delivery(make_head(mask, spacing_mm), spacing_mm, range_error, shift_mm, tuple(known))
     if arm == "photon":
         return _whole((_photons(ptv, prescription_gy, fractions, delivery),), ctv, ptv)
     if arm == "proton":
@@ -153,12 +157,13 @@ def plan(
 
 @dataclass(frozen=True, eq=False)
 class _Delivery:
-    """What the parts of a course have in common: the head, the patient's grid, and the errors of delivery."""
+    """What the parts of a course have in common: the head, the patient's grid, the errors of delivery, known parts."""
 
     head: Head
     spacing_mm: NDArray[np.float64]
     range_error: float
     shift_mm: Shift
+    known: tuple[DosePart, ...]
 
 
 def _photons(ptv: Mask, prescription_gy: float, fractions: int, delivery: _Delivery) -> DosePart:
@@ -172,6 +177,10 @@ def _ions(
     particle: Literal["proton", "carbon"], ptv: Mask, prescription_gy: float, fractions: int, delivery: _Delivery
 ) -> DosePart:
     """One series of ion fractions."""
+    for part in delivery.known:
+        same = (part.arm, part.prescription_gy, part.fractions) == (particle, prescription_gy, fractions)
+        if same and np.array_equal(part.ptv, ptv):
+            return part
     model = CLINICAL_RBE_MODEL[particle]
 
     def weighting(dose: Field, letd: Field) -> Field:
@@ -184,6 +193,7 @@ def _ions(
         PROTON if particle == "proton" else CARBON,
         prescription_gy,
         weighting,
+        heeds_letd=particle == "carbon",  # the clinic's protons are 1.1 throughout
         range_error=delivery.range_error,
         shift_mm=delivery.shift_mm,
     )

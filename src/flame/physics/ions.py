@@ -74,6 +74,7 @@ class _Series:
     ion: Ion
     curves: DepthDose
     weighting: Weighting
+    heeds_letd: bool
     share_gy: float
     fields: int
     settings: IonSettings
@@ -93,12 +94,22 @@ class _IonField:
 
     def deliver(self, depths: tuple[int, int], range_error: float = 0.0) -> tuple[Field, Field]:
         """Dose and dose x LET on the beam's grid within `depths`."""
+        return (
+            self._spread(self.dose_table, depths, range_error),
+            self._spread(self.dose_let_table, depths, range_error),
+        )
+
+    def planned(self, depths: tuple[int, int], heeds_letd: bool) -> tuple[Field, Field]:
+        """`deliver` without error; dose x LET, which takes as long as the dose, is 0 where nobody heeds it."""
+        if heeds_letd:
+            return self.deliver(depths)
+        dose = self._spread(self.dose_table, depths, 0.0)
+        return dose, np.zeros_like(dose)
+
+    def _spread(self, table: Field, depths: tuple[int, int], range_error: float) -> Field:
         per_mm = (1 + range_error) / DEPTH_STEP_MM
-        both = []
-        for table in (self.dose_table, self.dose_let_table):
-            sharp = layer_dose(self.weights, self.rays, self.grid.wepl, table, per_mm, depths)
-            both.append(blur_slices(sharp, self.sigma, depths) * self.grid.body)
-        return both[0], both[1]
+        sharp = layer_dose(self.weights, self.rays, self.grid.wepl, table, per_mm, depths)
+        return np.asarray(blur_slices(sharp, self.sigma, depths) * self.grid.body)
 
 
 def scattering_mm(depth_mm: Field, range_mm: float, ion: Ion) -> Field:
@@ -119,6 +130,7 @@ def irradiate(
     prescription_gy: float,
     weighting: Weighting,
     *,
+    heeds_letd: bool = True,
     range_error: float = 0.0,
     shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
     settings: IonSettings | None = None,
@@ -130,6 +142,7 @@ def irradiate(
         spacing_mm: of that grid, (3,).
         prescription_gy: RBE-weighted dose of the series [Gy(RBE)].
         weighting: how the clinic weights this ion.
+        heeds_letd: whether `weighting` depends on LETd; if not, it is given zeros.
         range_error: relative error of all stopping powers at delivery; the plan does not know it.
         shift_mm: how far the head lies off at delivery; dose lands on tissue that is this far along each axis.
     """
@@ -137,9 +150,9 @@ def irradiate(
     isocentre = points.mean(axis=0).astype(np.float64) * spacing_mm
     used = settings or IonSettings()
     beams = used.angles or tuple(shortest_paths(head, isocentre, used.fields, used.apart))
-    series = _Series(ion, depth_dose(ion), weighting, prescription_gy / len(beams), len(beams), used)
+    series = _Series(ion, depth_dose(ion), weighting, heeds_letd, prescription_gy / len(beams), len(beams), used)
     fields = [_plan(head, target, points, spacing_mm, rotation(*angles), isocentre, series) for angles in beams]
-    scale = _scale(fields, points, spacing_mm, weighting, prescription_gy)
+    scale = _scale(fields, points, spacing_mm, series, prescription_gy)
     dose, dose_let = np.zeros(target.shape, np.float32), np.zeros(target.shape, np.float32)
     for field in fields:
         delivered = replace(field, weights=field.weights * scale).deliver((0, field.grid.wepl.shape[0]), range_error)
@@ -212,10 +225,10 @@ def _optimised(field: _IonField, wanted: Mask, series: _Series) -> Field:
         return np.asarray(layer_gain(spread, field.rays, wepl, field.dose_table, per_mm, depths))
 
     even = np.maximum(back(wanted.astype(np.float32)), np.float32(1e-6))
-    dose, _ = field.deliver(depths)
+    dose, _ = field.planned(depths, heeds_letd=False)
     field = replace(field, weights=field.weights * np.float32(series.share_gy / max(float(dose[wanted].mean()), 1e-6)))
     for _ in range(series.settings.iterations):
-        dose, dose_let = field.deliver(depths)
+        dose, dose_let = field.planned(depths, series.heeds_letd)
         part = dose[wanted]
         weighted = series.weighting(part * np.float32(series.fields), _let(dose_let[wanted], part)) / series.fields
         ratio = np.zeros(wanted.shape, np.float32)
@@ -226,19 +239,19 @@ def _optimised(field: _IonField, wanted: Mask, series: _Series) -> Field:
 
 
 def _scale(
-    fields: list[_IonField], points: Field, spacing_mm: Vector, weighting: Weighting, prescription_gy: float
+    fields: list[_IonField], points: Field, spacing_mm: Vector, series: _Series, prescription_gy: float
 ) -> np.float32:
     """Factor on all weights that brings the median RBE-weighted dose in the target to the prescription."""
     dose, dose_let = np.zeros(len(points), np.float32), np.zeros(len(points), np.float32)
     for field in fields:
         matrix, offset = field.grid.index_map(spacing_mm, np.zeros(3))
-        nominal = field.deliver(field.depths)
+        nominal = field.planned(field.depths, series.heeds_letd)
         dose += sample_points(nominal[0], matrix, offset, points)
         dose_let += sample_points(nominal[1], matrix, offset, points)
     letd = _let(dose_let, dose)
     scale = np.float32(1.0)
     for _ in range(4):
-        scale *= np.float32(prescription_gy / np.median(weighting(dose * scale, letd)))
+        scale *= np.float32(prescription_gy / np.median(series.weighting(dose * scale, letd)))
     return scale
 
 

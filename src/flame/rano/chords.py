@@ -24,6 +24,7 @@ Points = NDArray[np.float64]
 _NEAR = 1e-6  # two places nearer than this [pixels] are one place
 _EQUAL = 1e-9  # two lengths that differ by less than this share are equal
 _BATCH = 128
+_DIRECTIONS = 360  # between 0 and 90 degrees
 _MOST_CORNERS = 1500  # of any lesion's outline; noise has more, and every so many of them are left out
 
 
@@ -67,6 +68,8 @@ def widest_cross(
     Returns: the cross, or `None` if its product is certainly smaller than `at_least_mm2`.
     """
     shape = _Shape(np.pad(piece, 1), np.asarray(spacing_mm, dtype=np.float64))
+    if at_least_mm2 and _most_mm2(shape) < at_least_mm2:
+        return None
     if mode == "max_product":
         return _largest_product(shape, at_least_mm2)
     return _longest_first(shape, at_least_mm2)
@@ -87,6 +90,7 @@ class _Shape:
         self.inward: NDArray[np.bool_] = touching[tuple(corners.T)] > 1
         self.corners: Points = corners.astype(np.float64) + 1.0
         self.corners_mm: Points = self.corners * spacing
+        self.hull_mm: Points = self.corners_mm[ConvexHull(self.corners_mm).vertices]
 
     def holds(self, points: Points) -> NDArray[np.bool_]:
         """Whether points (..., 2), in pixels, lie in the closed shape."""
@@ -117,6 +121,19 @@ def _cells(piece: Piece) -> Piece:
     cells[:, :-1:2] |= cells[:, 1::2]
     cells[:, 2::2] |= cells[:, 1::2]
     return cells
+
+
+def _most_mm2(shape: _Shape) -> float:
+    """No cross has a larger product [mm2]: that of the extents in two directions at a right angle, in all of them.
+
+    Between directions that are tried an extent grows by no more than the largest one times the angle between them.
+    """
+    step = 0.5 * np.pi / _DIRECTIONS
+    angles = step * (np.arange(_DIRECTIONS) + 0.5)
+    along = np.stack([np.cos(angles), np.sin(angles)])
+    first, second = (np.ptp(shape.hull_mm @ turned, axis=0) for turned in (along, along[::-1] * [[-1.0], [1.0]]))
+    margin = max(first.max(), second.max()) * step
+    return float(((first + margin) * (second + margin)).max())
 
 
 def _longest_first(shape: _Shape, at_least_mm2: float) -> Cross | None:
@@ -264,10 +281,9 @@ def _turned(ends_mm: Points) -> Points:
 
 def _extents(shape: _Shape, ends_mm: Points) -> NDArray[np.float64]:
     """Extent [mm] of the shape along segments (segments, 2, 2) [mm]."""
-    hull = shape.corners_mm[ConvexHull(shape.corners_mm).vertices]
     along = ends_mm[:, 1] - ends_mm[:, 0]
     along = along / np.linalg.norm(along, axis=1, keepdims=True)
-    extents: NDArray[np.float64] = np.ptp(along @ hull.T, axis=1)
+    extents: NDArray[np.float64] = np.ptp(along @ shape.hull_mm.T, axis=1)
     return extents
 
 

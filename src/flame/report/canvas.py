@@ -34,8 +34,12 @@ def paint_svg(painter: Painter, size_in: tuple[float, float], alt: str, salt: st
 
     Returns: markup without XML declaration; the same drawing gives the same text.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     with _style(salt):
         figure = _painted(painter, size_in)
+        FigureCanvasSVG(figure)  # which measures text as it writes it
+        _lay_out(figure, FigureCanvasSVG.fixed_dpi)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return _inlined(buffer.getvalue().decode(), alt)
@@ -45,6 +49,7 @@ def paint_png(painter: Painter, size_in: tuple[float, float], path: Path, dpi: i
     """Draw a figure into a PNG file on white, atomically; the same drawing gives the same bytes."""
     with _style("png"), replacing(path) as temporary:
         figure = _painted(painter, size_in)
+        _lay_out(figure, dpi)
         figure.savefig(temporary, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
 
 
@@ -56,6 +61,15 @@ def _painted(painter: Painter, size_in: tuple[float, float]) -> "Figure":
     FigureCanvasAgg(figure)
     painter(figure)
     return figure
+
+
+def _lay_out(figure: "Figure", dpi: float) -> None:
+    """Place the axes once and for all: for a figure that is still to be laid out, `savefig` draws everything twice."""
+    figure.dpi = dpi
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        engine.execute(figure)
+    figure.set_layout_engine(None)
 
 
 @contextmanager

@@ -13,7 +13,16 @@ from flame.physics.growth import Biology
 from flame.records.patient import Resection, Sex
 from flame.virtual.pseudoprogression import Proneness, draw_proneness
 
-__all__ = ["CaseMix", "Fate", "Person", "Sensitivity", "draw_case_mix", "draw_person"]
+__all__ = [
+    "CaseMix",
+    "Fate",
+    "Person",
+    "Sensitivity",
+    "draw_biology",
+    "draw_case_mix",
+    "draw_person",
+    "draw_sensitivity",
+]
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ def draw_case_mix(generator: np.random.Generator) -> CaseMix:
     )
 
 
-def _draw_biology(generator: np.random.Generator, vigour: float, perfusion: float) -> Biology:
+def draw_biology(generator: np.random.Generator, vigour: float, perfusion: float) -> Biology:
     """Growth parameters; vigour and perfusion are standard normal latents."""
     rho = 0.0135 * np.exp(0.40 * vigour)
     diffusion = 0.13 * np.exp(0.50 * generator.standard_normal())
@@ -124,8 +133,8 @@ def _draw_biology(generator: np.random.Generator, vigour: float, perfusion: floa
     )
 
 
-def _draw_sensitivity(generator: np.random.Generator, perfusion: float, methylated: bool) -> Sensitivity:
-    """Answer to treatment; the coupling to MGMT is weak on purpose."""
+def draw_sensitivity(generator: np.random.Generator, perfusion: float, methylated: bool) -> Sensitivity:
+    """Answer to treatment; `perfusion` is a standard normal latent, and the coupling to MGMT is weak on purpose."""
     side = 1.0 if methylated else -0.7
     draws = generator.standard_normal(5)
     return Sensitivity(
@@ -155,8 +164,8 @@ def draw_person(generator: np.random.Generator, mix: CaseMix) -> Person:
         performance_status=performance,
         mgmt_methylated=methylated,
         resection=resection,
-        biology=_draw_biology(generator, vigour, perfusion),
-        sensitivity=_draw_sensitivity(generator, perfusion, methylated),
+        biology=draw_biology(generator, vigour, perfusion),
+        sensitivity=draw_sensitivity(generator, perfusion, methylated),
         oedema=float(np.exp(0.18 * vigour + 0.15 * perfusion + generator.normal(0.05, 0.2))),
         core_ml=float(np.clip(mix.core_ml * np.exp(generator.normal(0, 0.5)), 6, 80)),
         proneness=draw_proneness(generator),

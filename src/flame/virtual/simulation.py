@@ -1,5 +1,6 @@
 """One virtual patient in memory: anatomy, tumour, what the planner sees, and the future under each arm. No files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from flame.physics import anatomy, dose
 from flame.physics.anatomy import Tissue
-from flame.physics.dose import DosePlan
+from flame.physics.dose import DosePart, DosePlan
 from flame.physics.growth import State
 from flame.records.patient import LABELS, Arm
 from flame.seeds import stream
@@ -101,8 +102,13 @@ def make_patient(seed: int, site: SiteProfile, name: str, spacing_mm: float, con
     return VirtualPatient(name, seed, site, spacing_mm, person, tissue, tumour, seen, labels, arm)
 
 
-def simulate_arm(patient: VirtualPatient, arm: Arm, horizons: tuple[int, ...] = HORIZONS) -> ArmFuture:
-    """Plan and deliver one arm to a patient and follow the tumour."""
+def simulate_arm(
+    patient: VirtualPatient, arm: Arm, horizons: tuple[int, ...] = HORIZONS, known: Sequence[DosePart] = ()
+) -> ArmFuture:
+    """Plan and deliver one arm to a patient and follow the tumour.
+
+    `known` are parts of the plans of this patient's other arms: what arms share is planned once.
+    """
     person, tumour = patient.person, patient.tumour
     prescription_gy, fractions = prescription(arm, person.is_frail)
     gtv = np.isin(patient.labels, PLANNED)
@@ -117,6 +123,7 @@ def simulate_arm(patient: VirtualPatient, arm: Arm, horizons: tuple[int, ...] = 
         fractions,
         range_error=range_error,
         shift_mm=(shift_x, shift_y, shift_z),
+        known=known,
     )
     parts = [Irradiation(part.arm, part.dose_gy, part.letd, part.fractions) for part in plan.parts]
     future = follow(tumour.state, tumour.medium, person, parts, tumour.mosaic, horizons)

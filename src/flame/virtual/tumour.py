@@ -14,7 +14,7 @@ from flame.records.patient import Resection
 from flame.virtual.observation import core_ml
 from flame.virtual.population import Person
 
-__all__ = ["SURGERY_DAY", "Tumour", "choose_origin", "grow"]
+__all__ = ["SURGERY_DAY", "Tumour", "choose_origin", "draw_factors", "draw_mosaic", "grow", "surroundings"]
 
 SURGERY_DAY = -35
 """Day of biopsy or resection, the day of diagnosis."""
@@ -62,10 +62,24 @@ def _factor(generator: np.random.Generator, shape: Voxel, length_voxels: float, 
     return np.asarray(np.exp(spread * smooth_field(generator, shape, length_voxels)), np.float32)
 
 
-def _medium(
+def draw_factors(generator: np.random.Generator, shape: Voxel, spacing_mm: float) -> tuple[Field, Field, Field]:
+    """Local factors on proliferation, diffusion and perfusion, > 0, on a grid of this shape."""
+    return (
+        _factor(generator, shape, 9.0 / spacing_mm, 0.25),
+        np.clip(_factor(generator, shape, 7.0 / spacing_mm, 0.5), 0.25, 2.5).astype(np.float32),
+        _factor(generator, shape, 4.5 / spacing_mm, 0.65),
+    )
+
+
+def draw_mosaic(generator: np.random.Generator, shape: Voxel, spacing_mm: float, person: Person) -> Field:
+    """The local factor on radiation effect, > 0, on a grid of this shape; no image shows it."""
+    return _factor(generator, shape, 6.0 / spacing_mm, person.sensitivity.mosaic)
+
+
+def surroundings(
     tissue: Tissue, person: Person, spacing_mm: float, factors: tuple[Field, Field, Field], cavity: Mask
 ) -> Medium:
-    """What the tumour grows in; `factors` act on rho, D and perfusion."""
+    """What a tumour grows in; `factors` are those of `draw_factors`, `cavity` is bool (x, y, z)."""
     growth, mobility, perfusion = factors
     open_space = ~tissue.brain | (tissue.csf > 0.5) | cavity
     diffusion = diffusivity(tissue.wm, tissue.gm, open_space, person.biology) * mobility
@@ -94,21 +108,17 @@ def _resected(generator: np.random.Generator, state: State, resection: Resection
 def grow(generator: np.random.Generator, tissue: Tissue, origin: Voxel, person: Person, spacing_mm: float) -> Tumour:
     """Grow a tumour at `origin` to the person's core volume, operate, and grow on to the baseline exam."""
     shape = (tissue.brain.shape[0], tissue.brain.shape[1], tissue.brain.shape[2])
-    factors = (
-        _factor(generator, shape, 9.0 / spacing_mm, 0.25),
-        np.clip(_factor(generator, shape, 7.0 / spacing_mm, 0.5), 0.25, 2.5).astype(np.float32),
-        _factor(generator, shape, 4.5 / spacing_mm, 0.65),
-    )
-    mosaic = _factor(generator, shape, 6.0 / spacing_mm, person.sensitivity.mosaic)
+    factors = draw_factors(generator, shape, spacing_mm)
+    mosaic = draw_mosaic(generator, shape, spacing_mm, person)
     intact = np.zeros(shape, bool)
-    medium = _medium(tissue, person, spacing_mm, factors, intact)
+    medium = surroundings(tissue, person, spacing_mm, factors, intact)
     state = _first_cells(generator, empty_state(shape), medium, tissue, origin)
     while core_ml(state, spacing_mm) < person.core_ml and state.day < LONGEST_GROWTH_DAYS:
         state = advance(state, medium, person.biology, 8.0)
     age_days = state.day
     cavity = _resected(generator, state, person.resection, spacing_mm)
     if cavity.any():
-        medium = _medium(tissue, person, spacing_mm, factors, cavity)
+        medium = surroundings(tissue, person, spacing_mm, factors, cavity)
         kept = (np.where(cavity, np.float32(0), f) for f in (state.viable, state.dying, state.necrosis, state.hypoxia))
         state = State(state.day, *kept)
     state = advance(replace(state, day=float(SURGERY_DAY)), medium, person.biology, 21.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.files import write_json
+from flame.physics.dose import DosePart
 from flame.records.layout import DERIVATIVES, brain_mask_path, dose_path, label_map_path, sequence_path
 from flame.records.patient import ARMS, LABELS, SEQUENCES, Course, Exam, Patient, Sequence
 from flame.records.volume import Volume, write_volume
@@ -70,10 +71,12 @@ def write_patient(job: PatientJob, emit: Callable[[str], None]) -> None:
         shutil.rmtree(left_over / f"sub-{patient.id}", ignore_errors=True)
     futures: dict[str, Any] = {}
     chart: Patient | None = None
+    known: list[DosePart] = []
     for arm in ARMS:
         if arm != patient.arm and not job.all_arms:
             continue
-        future = simulate_arm(patient, arm)
+        future = simulate_arm(patient, arm, known=known)
+        known += future.plan.parts
         for horizon, seen in future.seen:
             path = potential_outcome_path(job.out, job.site.name, patient.id, arm, horizon)
             write_volume(path, Volume(label_map(seen), patient.tissue.grid))

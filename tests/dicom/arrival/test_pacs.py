@@ -12,8 +12,9 @@ import pytest
 from pydicom.uid import MRImageStorage
 from pynetdicom import AE
 from pynetdicom.association import Association
+from tests.dicom.arrival.filled import ALL, filled_orthanc
 from tests.dicom.desks import Counting, Striking
-from tests.dicom.orthanc import DICOM_PORT, OWN_PORT, Orthanc, inside, orthanc_and_site
+from tests.dicom.orthanc import DICOM_PORT, OWN_PORT, Orthanc, inside
 from tests.dicom.scans import mr_series
 
 from flame.dicom.arrival.pacs import Peer, open_pacs
@@ -23,15 +24,10 @@ from flame.errors import ConfigError, EngineError
 # pynetdicom leaves the socket of a connection that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.socket")
 
-STUDY = [mr_series(1, 63, 128, series=1), mr_series(1, 63, 128, series=2)]
-ALL = {str(one.SOPInstanceUID): one.PixelData for series in STUDY for one in series}
-
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """Holds two patients: 126 instances of 4711, and 3 of 4712."""
-    with orthanc_and_site(tmp_path_factory.mktemp("orthanc")) as running:
-        running.fill([one for series in STUDY for one in series] + mr_series(2, 3, patient="4712"))
+    with filled_orthanc(tmp_path_factory.mktemp("orthanc")) as running:
         yield running
 
 

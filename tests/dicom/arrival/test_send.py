@@ -4,6 +4,7 @@ import gc
 import socket
 import threading
 import warnings
+from dataclasses import replace
 
 import pytest
 from pynetdicom import AE, evt
@@ -20,10 +21,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket.so
 
 
 class Store:
-    """A PACS that keeps what comes, and answers with `status`."""
+    """A PACS that keeps what comes, and answers with `status`, but for the n-th objects of `silent_at`."""
 
-    def __init__(self, status=0x0000, kinds=(MRImageStorage, SegmentationStorage)):
-        self.status, self.kept, self.ended = status, [], threading.Event()
+    def __init__(self, status=0x0000, kinds=(MRImageStorage, SegmentationStorage), silent_at=()):
+        self.status, self.silent_at, self.asked, self.kept = status, silent_at, 0, []
+        self.ended, self.over = threading.Event(), threading.Event()
         entity = AE("PACS")
         for kind in kinds:
             entity.add_supported_context(kind)
@@ -32,6 +34,9 @@ class Store:
         self.peer = Peer("127.0.0.1", self.server.server_address[1], "PACS")
 
     def take(self, event):
+        self.asked += 1
+        if self.asked in self.silent_at:
+            assert self.over.wait(300)  # longer than anybody has patience
         dataset = event.dataset
         dataset.file_meta = event.file_meta
         self.kept.append(dataset)
@@ -42,6 +47,7 @@ class Store:
 def pacs(request):
     store = Store(**getattr(request, "param", {}))
     yield store
+    store.over.set()
     store.server.shutdown()
 
 
@@ -69,6 +75,21 @@ def test_a_refusal_is_said_by_number_and_kind(pacs, said):
         send(objects, pacs.peer)
     assert "Segmentation Storage" in caught.value.message
     assert "Imaginaire" not in caught.value.message
+
+
+@pytest.mark.parametrize("pacs", [{"silent_at": (3,)}], indirect=True, ids=["once"])
+def test_what_is_not_answered_is_sent_once_more(pacs):
+    impatient = replace(pacs.peer, quiet_s=4.0)
+    assert send(series()[:5], impatient) == 5
+    sent = [one.SOPInstanceUID for one in series()[:5]]
+    assert {one.SOPInstanceUID for one in pacs.kept} == set(sent)
+    assert pacs.asked == 6
+
+
+@pytest.mark.parametrize("pacs", [{"silent_at": (1, 2)}], indirect=True, ids=["always"])
+def test_who_never_answers_is_named(pacs):
+    with pytest.raises(EngineError, match=r"MR Image Storage\) was not answered"):
+        send(series()[:2], replace(pacs.peer, quiet_s=2.0))
 
 
 def test_nobody_there_is_said():

@@ -9,24 +9,20 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pydicom.dataset import Dataset
+from tests.dicom.arrival.filled import ALL, filled_orthanc
 from tests.dicom.desks import Counting, Striking
 from tests.dicom.instances import as_file
-from tests.dicom.orthanc import Orthanc, inside, orthanc_and_site
+from tests.dicom.orthanc import Orthanc, inside
 from tests.dicom.scans import mr_series
 
 from flame.dicom.arrival.web import PASSWORD, USER, Service, Web, open_web
 from flame.dicom.receive import Patience, Series, Wanted, receive
 from flame.errors import ConfigError, EngineError
 
-STUDY = [mr_series(1, 63, 128, series=1), mr_series(1, 63, 128, series=2)]
-ALL = {str(one.SOPInstanceUID): one.PixelData for series in STUDY for one in series}
-
 
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    """Holds two patients: 126 instances of 4711, and 3 of 4712."""
-    with orthanc_and_site(tmp_path_factory.mktemp("orthanc")) as running:
-        running.fill([one for series in STUDY for one in series] + mr_series(2, 3, patient="4712"))
+    with filled_orthanc(tmp_path_factory.mktemp("orthanc")) as running:
         yield running
 
 

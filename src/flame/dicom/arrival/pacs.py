@@ -22,7 +22,7 @@ from flame.dicom.header import number, text
 from flame.dicom.receive import Away, Desk, Series, Wanted
 from flame.errors import ConfigError, EngineError, FlameError
 
-__all__ = ["STORED", "Peer", "let_go", "open_pacs"]
+__all__ = ["STORED", "Peer", "let_go", "no_delay", "open_pacs"]
 
 _FIND = sop.StudyRootQueryRetrieveInformationModelFind
 _MOVE = sop.StudyRootQueryRetrieveInformationModelMove
@@ -109,7 +109,7 @@ def open_pacs(peer: Peer) -> Iterator["Pacs"]:
     for kind in STORED:
         entity.add_supported_context(kind, _SYNTAXES)
     entity.add_supported_context(sop.Verification)
-    handlers = [(evt.EVT_C_STORE, pacs.store), (evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_CONN_CLOSE, let_go)]
+    handlers = [(evt.EVT_C_STORE, pacs.store), (evt.EVT_CONN_OPEN, no_delay), (evt.EVT_CONN_CLOSE, let_go)]
     try:
         server = entity.start_server((peer.own_address, peer.own_port), block=False, evt_handlers=handlers)
     except OSError as error:
@@ -255,7 +255,7 @@ class Pacs:
         for model in models:
             entity.add_requested_context(model, _SYNTAXES)
         roles = []
-        handlers: list[Any] = [(evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_CONN_CLOSE, let_go)]
+        handlers: list[Any] = [(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_CONN_CLOSE, let_go)]
         if _GET in models:
             handlers.append((evt.EVT_C_STORE, self.store))
             for kind in STORED:
@@ -304,7 +304,7 @@ class Pacs:
         return f"{where} cannot be reached"
 
 
-def _no_delay(event: Any) -> None:
+def no_delay(event: Any) -> None:
     """Send small messages at once: the answer to each C-STORE would wait for the next packet otherwise."""
     event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

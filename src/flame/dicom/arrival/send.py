@@ -1,6 +1,5 @@
 """Instances to a PACS by C-STORE, each with its answer looked at."""
 
-import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from flame.dicom.arrival.pacs import Peer, let_go
+from flame.dicom.arrival.pacs import Peer, let_go, no_delay
 from flame.errors import EngineError
 
 __all__ = ["send"]
@@ -20,6 +19,9 @@ _LONGEST_PDU = 1 << 18
 def send(datasets: Sequence[Dataset], peer: Peer) -> int:
     """Store instances in a PACS; storing what it has already is no error to it.
 
+    One whose answer does not come is sent once more, over a new connection, for an answer can be lost on our side:
+    pynetdicom 3 takes one for a request where its own loop wakes between two stores.
+
     Returns: how many were stored: all.
     Raises: EngineError: if the PACS cannot be reached, does not take a kind of object, refuses one, or goes away; those
         before it are stored, and sending all again does no harm.
@@ -29,37 +31,44 @@ def send(datasets: Sequence[Dataset], peer: Peer) -> int:
     entity.dimse_timeout = entity.network_timeout = peer.quiet_s
     for kind in sorted({str(one.SOPClassUID) for one in datasets}):
         entity.add_requested_context(kind, [ExplicitVRLittleEndian])
+    where, stored = f"{peer.title} at {peer.host}:{peer.port}", 0
+    while stored < len(datasets):
+        answered = _answered(entity, datasets[stored:], peer, where)
+        if not answered:
+            what = f"{where}: an object ({datasets[stored].SOPClassUID.name})"
+            raise EngineError(f"{what} was not answered", "Send again; what is stored is not doubled.")
+        stored += answered
+    return stored
+
+
+def _answered(entity: AE, datasets: Sequence[Dataset], peer: Peer, where: str) -> int:
+    """How many were stored over one connection before an answer did not come, in their order."""
     association = entity.associate(
         peer.host,
         peer.port,
         ae_title=peer.title,
         max_pdu=_LONGEST_PDU,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _no_delay), (evt.EVT_CONN_CLOSE, let_go)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_CONN_CLOSE, let_go)],
     )
-    where = f"{peer.title} at {peer.host}:{peer.port}"
     if not association.is_established:
         raise EngineError(f"{where} cannot be reached, or refused {peer.own_title}", "Check address, port and titles.")
     try:
-        for number, dataset in enumerate(datasets, start=1):
-            _store(association, dataset, f"{where}: object {number} of {len(datasets)}")
+        stored = 0
+        while stored < len(datasets) and _is_stored(association, datasets[stored], where):
+            stored += 1
+        return stored
     finally:
         if association.is_established:
             association.release()
-    return len(datasets)
 
 
-def _store(association: Any, dataset: Dataset, what: str) -> None:
-    kind = dataset.SOPClassUID.name
+def _is_stored(association: Any, dataset: Dataset, where: str) -> bool:
+    """Store one instance; False if no answer came."""
+    what = f"{where}: an object ({dataset.SOPClassUID.name})"
     try:
         status = association.send_c_store(dataset).get("Status")
     except (ValueError, RuntimeError) as error:  # no accepted context, or the association is gone
-        raise EngineError(f"{what} ({kind}) was not taken", "See whether the PACS accepts this kind.") from error
-    if status is None:
-        raise EngineError(f"{what} ({kind}) was not answered", "Send again; what is stored is not doubled.")
-    if status != 0x0000 and status not in _WARNINGS:
-        raise EngineError(f"{what} ({kind}) was refused with status {status:#06x}", "Ask the PACS administrator.")
-
-
-def _no_delay(event: Any) -> None:
-    """Send small messages at once: the answer to each C-STORE would wait for the next packet otherwise."""
-    event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raise EngineError(f"{what} was not taken", "See whether the PACS accepts this kind.") from error
+    if status not in (None, 0x0000, *_WARNINGS):
+        raise EngineError(f"{what} was refused with status {status:#06x}", "Ask the PACS administrator.")
+    return status is not None
