@@ -1,6 +1,6 @@
 """What anybody could foresee from the exam before radiotherapy: a ceiling for evolution models of the context `pre_rt`.
 
-    python benchmarks/evolution_ceiling.py --patients 60 --seed 3104
+    python benchmarks/evolution_ceiling.py --patients 60 --seed 3104 --spacing 4
 
 The observer here is a generous one. It knows the virtual patient's tumour at the baseline exam cell by cell, the
 tissue that it grows in, its growth rates, the chart and the plan. It does not know what no image before treatment
