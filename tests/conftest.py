@@ -17,22 +17,24 @@ settings.load_profile("ci")
 
 # What takes a minute and more, longest first: begun last, one of them would leave the other processor without work.
 LONG = (
-    "scenarios/test_comparison.py",
-    "scenarios/test_deployment.py",
     "scenarios/test_journey.py",
     "faults/test_deployed.py",
-    "scenarios/test_scale.py",
-    "scenarios/test_bad_input.py",
-    "scenarios/test_prepare.py",
-    "scenarios/test_ingest.py",
-    "scenarios/test_rano.py",
+    "scenarios/test_comparison.py",
+    "scenarios/test_deployment.py",
     "scenarios/test_regions.py",
+    "scenarios/test_prepare.py",
+    "imaging/test_brain.py",
+    "scenarios/test_ingest.py",
+    "dicom/arrival/test_pacs.py",
     "imaging/test_align.py",
     "imaging/test_intake.py",
-    "imaging/test_brain.py",
     "dicom/test_fuzz.py",
+    "scenarios/test_scale.py",
+    "scenarios/test_bundle.py",
+    "virtual/test_hospital.py",
+    "scenarios/test_bad_input.py",
+    "scenarios/test_rano.py",
     "faults/test_kill_embedded.py",
-    "scenarios/test_import.py",
 )
 
 

@@ -90,6 +90,8 @@ def test_ten_thousand_broken_files_are_accepted_or_refused(tmp_path: Path, monke
                 assert b"Weber" not in header
                 assert number % 20 or dcmread(BytesIO(accepted)).PatientIdentityRemoved == "YES"
                 result.path.unlink()  # else the next wound to the same instance would be a conflicting duplicate
+                result.path.parent.rmdir()  # and each series of wounded UIDs would be searched for duplicates
+                result.path.parents[1].rmdir()
         slowest = max(slowest, time.process_time() - begun)
     assert set(outcomes) <= REASONS | {"accepted", "A file is damaged", "A file is not DICOM"}
     assert outcomes.total() == 10_000

@@ -1,5 +1,6 @@
 """Noise at a site: fresh for each question, paid for before it is used, refused when the budget is spent."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,12 @@ def house(tmp_path: Path) -> House:
 
 
 def state(job: Job = JOB, round: int = 0) -> State:
-    return replace(first_state(job, ("site-1",), initial_arrays(job)), round=round)
+    return replace(_first(job), round=round)
+
+
+@functools.cache
+def _first(job: Job) -> State:
+    return first_state(job, ("site-1",), initial_arrays(job))
 
 
 def allow(house: House, job: Job) -> None:

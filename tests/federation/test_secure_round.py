@@ -1,5 +1,7 @@
 """Rounds under masks from end to end, both sides by their own rules, with a transport that drops what a test says."""
 
+import functools
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,14 +79,11 @@ class Sites:
     def house(self, site: str) -> House:
         return House(site, self.folder / site / "data", self.folder / site / "work")
 
-    def state(self) -> State:
-        return first_state(JOB, SITES, initial_arrays(JOB))
-
     def round(self, state: State | None = None) -> tuple[State, RoundReport]:
         """One round from where the run folder stands."""
         run = self.folder / "run"
         files.load_state(run, JOB)
-        begun = begin(run, state or self.state())
+        begun = begin(run, state or first())
         return secure_round(begun, run, passports(SITES)["site-1"].authority, self, lambda: 1.0)
 
     def restart(self, site: str) -> None:
@@ -98,38 +97,56 @@ class Sites:
         return [entry.what for entry in found.entries]
 
 
-@pytest.fixture
-def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sites:
-    found = Sites(tmp_path, {})
+@functools.cache
+def first() -> State:
+    """Where the job begins."""
+    return first_state(JOB, SITES, initial_arrays(JOB))
+
+
+def store_of(house: House) -> Path:
+    """Where a site keeps its samples of the job."""
+    return house.work / "samples" / f"{JOB.context}-{JOB.crop.spacing_mm:g}mm-{JOB.crop.size}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Sites:
+    """Sites that have approved the job and have its samples, to be copied: no round is asked of these."""
+    found = Sites(tmp_path_factory.mktemp("made"), {})
     for site in SITES:
         house = found.house(site)
         write_site(make_site(house.data))
         make_identity(house.work)
-        person = Person("ada", make_identity(tmp_path / "people" / site))
+        person = Person("ada", make_identity(found.folder / "people" / site))
         (house.work / "policy.toml").write_text(POLICY + "masked = true\n")
         with open_ledger(house.work, site, read_identity(house.work)) as ledger:
             register(house.work, ledger, "ada", person.identity.public_key)
-            offer(house.work, ledger, as_proposal(found.state(), "coordinator"))
+            offer(house.work, ledger, as_proposal(first(), "coordinator"))
             approve(house.work, ledger, job_hash(JOB), person, read_policy(house.work / "policy.toml"), patients=2)
+        build_stores(read_site(house.data), {JOB.context: store_of(house)}, JOB.crop)
+    return found
+
+
+@pytest.fixture
+def sites(made: Sites, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sites:
+    shutil.copytree(made.folder, tmp_path, dirs_exist_ok=True)
+    found = Sites(tmp_path, {})
+    for site in SITES:
         found.restart(site)
     clock = type("Clock", (), {"now": staticmethod(lambda _: NOW)})
     monkeypatch.setattr("flame.federation.secure_round.datetime", clock)
     return found
 
 
-@pytest.fixture
-def on_one_machine(sites: Sites, tmp_path: Path) -> Any:
+@pytest.fixture(scope="module")
+def on_one_machine(made: Sites, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The model after some rounds of the embedded engine, of those sites that answer."""
 
+    @functools.cache
     def arrays(silent: str | None = None, rounds: int = 1) -> dict[str, np.ndarray]:
-        participants: dict[str, Any] = {}
-        for site in SITES:
-            store = tmp_path / "stores" / site
-            build_stores(read_site(sites.house(site).data), {JOB.context: store}, JOB.crop)
-            participants[site] = SiteTraining(JOB, site, (store,))
+        participants: dict[str, Any] = {site: SiteTraining(JOB, site, (store_of(made.house(site)),)) for site in SITES}
         if silent is not None:
             participants[silent] = _absent
-        run = tmp_path / f"embedded-{silent}"
+        run = tmp_path_factory.mktemp(f"embedded-{silent}")
         reports = embedded.run(JOB, participants, run, initial_arrays(JOB))
         for _ in range(rounds):
             next(reports)
@@ -247,7 +264,7 @@ def test_a_site_asked_for_keys_of_a_job_without_masks_refuses(sites: Sites) -> N
 
 
 def test_a_job_under_masks_is_asked_for_no_update_without(sites: Sites) -> None:
-    answer = gated_answer(sites.state(), sites.house("site-1"), NOON)
+    answer = gated_answer(first(), sites.house("site-1"), NOON)
     assert answer == Refused("the job's updates leave under masks, and it was asked for one without")
     assert not [what for what in sites.events("site-1") if isinstance(what, Sent)]
 

@@ -1,19 +1,22 @@
-"""A small intake for tests: one patient with a whole head of 4 mm, two exams, a photon course with dose."""
+"""A small intake for tests: one patient with a whole, small head, two exams, a photon course with dose."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tests.imaging.heads import brain_volume, head, moved, rigid
+from tests.imaging.heads import brain_volume, head, moved, rigid, stretched
 
 from flame.imaging.itk import Matrix
 from flame.records.intake import IntakeCourse, IntakeExam, IntakeImage, IntakePatient, Outline, write_intake
 from flame.records.volume import Grid, Volume, write_volume
 
-__all__ = ["LATER", "SPACING_MM", "TUMOUR", "make_patient", "tumour_of"]
+__all__ = ["LATER", "SPACING_MM", "TUMOUR", "make_patient", "small_head", "tumour_of"]
 
 SPACING_MM = 4.0
+SMALL = (0.75, 0.75, 0.75)
+"""A head of less than half the volume: alignment and bias field cost by the voxel of 8 and 4 mm."""
+
 LATER = rigid((4.0, -2.0, 5.0), (5.0, -4.0, 3.0))
 """How the head lay in the second exam, against the first."""
 
@@ -53,21 +56,26 @@ def make_patient(intake: Path, identity: str, seed: int = 1, small: bool = False
 
 def exams_grid() -> Grid:
     """The grid of all images."""
-    return brain_volume(SPACING_MM).grid
+    return small_head(brain_volume(SPACING_MM)).grid
+
+
+def small_head(volume: Volume) -> Volume:
+    """A head, or its brain, as small as those of the patients."""
+    return stretched(volume, SMALL)
 
 
 def _exam(folder: Path, day: int, seed: int, matrix: Matrix | None, small: bool) -> IntakeExam:
     images = {}
     frame = "first" if matrix is None else "second"
     for name, looks in (("T1ce", "T1w"), ("FLAIR", "FLAIR"))[: 1 if small else 2]:
-        volume = head(looks, seed, SPACING_MM)
+        volume = small_head(head(looks, seed, SPACING_MM))
         ball = tumour_of(volume.grid)
         volume = Volume(np.where(ball, np.float32(700), volume.array), volume.grid)
         write_volume(folder / f"{day}-{name}.nii.gz", volume if matrix is None else moved(volume, matrix))
         images[name] = IntakeImage(file=f"{day}-{name}.nii.gz", frame=frame)
     labels = tumour_of(volume.grid, matrix).astype(np.uint8) * np.uint8(3)
     write_volume(folder / f"{day}-labels.nii.gz", Volume(labels, volume.grid))
-    brain = brain_volume(SPACING_MM)
+    brain = small_head(brain_volume(SPACING_MM))
     write_volume(folder / f"{day}-brain.nii.gz", brain if matrix is None else moved(brain, matrix))
     outlines = (
         Outline(file=f"{day}-labels.nii.gz", shows="labels", frame=frame, known=(1, 3)),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 from tests.imaging.heads import brain_volume, head, rigid
-from tests.imaging.intakes import LATER, SPACING_MM, make_patient, tumour_of
+from tests.imaging.intakes import LATER, SPACING_MM, make_patient, small_head, tumour_of
 
 from flame.errors import DataError
 from flame.files import read_json
@@ -27,7 +27,7 @@ def prepared(tmp_path_factory):
     """Two patients, prepared once; what is tested leaves the folders as they are."""
     folder = tmp_path_factory.mktemp("prepared")
     intake, site = folder / "intake", folder / "site"
-    make_patient(intake, "A1")
+    write_intake(intake, _zscored(make_patient(intake, "A1"), 70))
     make_patient(intake, "B2", 1000, small=True)
     results = prepare_intake(intake, site, "St Anna", SETTINGS)
     return intake, site, results
@@ -41,9 +41,10 @@ def scaled(prepared, tmp_path_factory):
     return result.record, folder
 
 
-def _zscored(patient):
-    """The same patient with images that are z-scored already: no bias field is looked for, the slowest step."""
-    exams = [exam.model_copy(update={"already_prepared": frozenset({"zscored"})}) for exam in patient.exams]
+def _zscored(patient, first_day=0):
+    """The same patient with images that are z-scored already from an exam on: no bias field is looked for in them."""
+    done = {"already_prepared": frozenset({"zscored"})}
+    exams = [exam.model_copy(update=done) if exam.day >= first_day else exam for exam in patient.exams]
     return patient.model_copy(update={"exams": tuple(exams)})
 
 
@@ -150,8 +151,8 @@ class TestPlanningCt:
         intake = tmp_path / "intake"
         patient = make_patient(intake, "A1", small=True)
         there = rigid((6.0, 0.0, -4.0), (10.0, 3.0, -5.0))
-        mr, brain = head("T1w", 9, SPACING_MM), brain_volume(SPACING_MM).array > 0.5
-        bone = (mr.array < 70) & ~brain & (distance_transform_edt(~brain, sampling=SPACING_MM) < 8)
+        mr, brain = small_head(head("T1w", 9, SPACING_MM)), brain_volume(SPACING_MM).array > 0.5
+        bone = (mr.array < 70) & ~brain & (distance_transform_edt(~brain, sampling=mr.grid.spacing_mm) < 6)
         numbers = np.where(brain, 20 + 0.05 * mr.array, np.where(bone, 900, np.where(mr.array > 300, -60, -1000)))
         ball = tumour_of(mr.grid)
         for name, array in (("ct", numbers), ("dose", np.where(ball, 60.0, 20.0))):

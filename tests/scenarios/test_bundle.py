@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from packaging.utils import canonicalize_name
 
 from flame import __version__
@@ -39,7 +40,8 @@ def install(bundle: Path, venv: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_bundle_is_built_and_installed_without_an_index(tmp_path: Path) -> None:
+def test_a_bundle_is_built_and_installed_without_an_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_COMPILE", "1")  # what builds the wheel is needed once
     wheel = build_wheel(with_few_dependencies(own_source(), tmp_path / "source"), tmp_path)
     total = make_bundle(tmp_path / "bundle", wheel, extras=())
     bundle = (tmp_path / "bundle").rename(tmp_path / "another place")

@@ -5,13 +5,12 @@ import re
 import shutil
 import signal
 import stat
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.command import flame
+from tests.command import flame, warm_python
 from tests.scenarios.deployment import (
     ADMIN,
     PERSON,
@@ -67,20 +66,6 @@ SCORED = RESPONSE.model_copy(
         "evaluation": Evaluation(cross_site="each_site"),
     }
 )
-
-
-HAND_IN = """
-import sys
-from pathlib import Path
-from flame.federation.nvflare.job import connected
-
-with connected(Path(sys.argv[1])) as connection:
-    for folder in sys.argv[2:]:
-        number = connection.submit_job(folder)
-        connection.wait_for_job(number, timeout=500)
-        print("ended", connection.get_job_meta(number)["status"])
-"""
-"""Hands in what no command of FLAME's would make."""
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +128,7 @@ def bereft(deployment: Deployment, masked: Path) -> Path:  # noqa: ARG001  store
 
     Before that it is in a round, which need not be the first: a busy machine may start it late.
     """
-    job = EVOLUTION.model_copy(update={"seed": 6, "rounds": 8, "limits": Limits(quorum=2, grace_s=3)})
+    job = EVOLUTION.model_copy(update={"seed": 6, "rounds": 6, "limits": Limits(quorum=2, grace_s=3)})
     run = deployment.submit(job)
     wait(lambda: set(SITES) in taking_part(run), 600, "a round of all sites")
     deployment.hosts["site-3"].kill(signal.SIGKILL)
@@ -297,7 +282,7 @@ def test_code_from_outside_is_refused(deployment: Deployment, tmp_path: Path) ->
     code = folders[1] / "app" / "custom" / "brought.py"
     code.parent.mkdir()
     code.write_text(f"open({str(marks[1])!r}, 'w').close()\n")
-    command = [sys.executable, "-c", HAND_IN, deployment.kit(RESEARCHER), *folders]
+    command = [warm_python(), "-m", "tests.scenarios.hand_in", deployment.kit(RESEARCHER), *folders]
     done = deployment.hosts["coordinator"].run(command, timeout=1200)
     ends = [line for line in done.stdout.splitlines() if line.startswith("ended")]
     assert len(ends) == 2, done.stdout + done.stderr

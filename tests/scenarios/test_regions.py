@@ -76,28 +76,41 @@ def test_ledgers_agree_on_both_ways_and_no_update_reached_the_coordinator(deploy
     assert sorted(received) == sorted((region, "region sum") for region in REGIONS for _ in range(JOB.rounds))
 
 
-def test_a_region_that_vanishes_costs_its_sites_and_is_there_again_for_the_next_job(deployment: Deployment) -> None:
-    """The round under way closes with the others; the model, the ledgers and the region's own records stay whole."""
-    job = JOB.model_copy(update={"seed": 6, "rounds": 8, "limits": Limits(quorum=2, grace_s=3)})
+@pytest.fixture(scope="module")
+def cut_off(deployment: Deployment) -> Path:
+    """The run of a job during which the region `south` was killed; the region is back by now."""
+    job = JOB.model_copy(update={"seed": 6, "rounds": 6, "limits": Limits(quorum=2, grace_s=3)})
     run = deployment.submit(job)
     wait(lambda: has_all(run), 600, "a round of all sites")
     deployment.hosts["south"].kill(signal.SIGKILL)
     deployment.finish(run)
-    reports = history(run)
-    assert len(reports) == job.rounds
-    assert set(reports[-1].samples) == set(REGIONS["north"])
+    assert len(history(run)) == job.rounds
+    joined = deployment.joined()
     deployment.start("south")
-    wait(lambda: deployment.connected() == len(REGIONS) + len(SITES), 600, "the region and its site are back")
-    following = JOB.model_copy(update={"seed": 7, "rounds": 1})
-    deployment.finish(deployment.submit(following))
-    done = flame("verify", deployment.kit("south") / "ledger", "--against", deployment.kit("coordinator") / "ledger")
-    assert done.returncode == 0, done.stderr
+    deployment.await_joined(["south"], joined)  # its site too is back by then
+    return run
 
 
-def test_a_site_that_vanishes_costs_itself_alone(deployment: Deployment) -> None:
+@pytest.fixture(scope="module")
+def bereft(deployment: Deployment, cut_off: Path) -> Path:  # noqa: ARG001  it is the next job
+    """The run of the following job, during which site-2 was killed after a round of all sites."""
     job = JOB.model_copy(update={"seed": 8, "rounds": 8, "limits": Limits(quorum=2, grace_s=3)})
     run = deployment.submit(job)
     wait(lambda: has_all(run), 600, "a round of all sites")
     deployment.hosts["site-2"].kill(signal.SIGKILL)
     deployment.finish(run)
-    assert set(history(run)[-1].samples) == {"site-1", "site-3"}
+    return run
+
+
+def test_a_region_that_vanishes_costs_its_sites_and_is_there_again_for_the_next_job(
+    deployment: Deployment, cut_off: Path, bereft: Path
+) -> None:
+    """The round under way closes with the others; the model, the ledgers and the region's own records stay whole."""
+    assert set(history(cut_off)[-1].samples) == set(REGIONS["north"])
+    assert has_all(bereft)
+    done = flame("verify", deployment.kit("south") / "ledger", "--against", deployment.kit("coordinator") / "ledger")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_site_that_vanishes_costs_itself_alone(bereft: Path) -> None:
+    assert set(history(bereft)[-1].samples) == {"site-1", "site-3"}

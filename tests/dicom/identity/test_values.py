@@ -68,6 +68,10 @@ def test_uids_of_the_standard_are_told_from_a_hospitals() -> None:
     assert values.is_standard_uid(uid.ExplicitVRLittleEndian)
     assert not values.is_standard_uid("1.2.840.10008.5.1.4.1.1.4.77")
     assert not values.is_standard_uid("1.3.12.2.1107.5.2.30")
+    # pydicom takes these for the same UID without what is around it, which is not what they were
+    for around in ("\t{}", "{}\n", " {}", "\n/../{}", "{}\xa0"):
+        assert not values.is_standard_uid(around.format("1.3.12.2.1107.5.2.30")), around
+        assert not values.is_standard_uid(around.format(uid.MRImageStorage)), around
 
 
 def test_codes_are_in_a_dictionary_or_unknown() -> None:

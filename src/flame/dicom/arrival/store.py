@@ -4,6 +4,7 @@ All names are pseudonyms. An instance is de-identified in memory and written who
 came in is written, not even the name of its file.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -80,7 +81,7 @@ def admit(store: Path, dataset: Dataset, key: Key) -> Admitted | Known | Refused
     path = patient / str(clean.StudyInstanceUID) / str(clean.SeriesInstanceUID) / f"{clean.SOPInstanceUID}.dcm"
     if path.exists():
         return Known(path) if path.read_bytes() == content else Refused("conflicting duplicate")
-    if any(patient.glob(f"*/*/{path.name}")):
+    if _lies_in(patient, path.name):
         return Refused("conflicting duplicate")
     _make_private(store / _FOLDER, path.parent)
     with replacing(path) as temporary:
@@ -121,6 +122,19 @@ def refusals(store: Path) -> dict[str, int]:
     """How many instances were refused in the last intake, by reason. Raises: DataError: if the file is damaged."""
     path = store / _FOLDER / _REFUSED
     return {str(reason): int(count) for reason, count in read_json(path).items()} if path.exists() else {}
+
+
+def _lies_in(patient: Path, name: str) -> bool:
+    """Whether any series of a patient holds a file of this name."""
+    return any((series / name).exists() for study in _folders(patient) for series in _folders(study))
+
+
+def _folders(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing if it is none. Of a patient's store that is folders only, which saves a look."""
+    try:
+        return [folder / name for name in os.listdir(folder)]  # noqa: PTH208 - it names them without a look at each
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _make_private(top: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from datetime import date, timedelta
 from functools import lru_cache
 
+from pydicom.config import IGNORE
 from pydicom.sr.codedict import Collection
 from pydicom.uid import UID
 
@@ -37,8 +38,12 @@ _UNKNOWN_CODE = ("unknown", "99FLAME", "unknown")
 
 
 def is_standard_uid(uid: str) -> bool:
-    """Whether a UID is registered in PS3.6: a class, a transfer syntax or a well-known object, and nobody's own."""
-    return UID(uid).name != uid
+    """Whether a UID is registered in PS3.6: a class, a transfer syntax or a well-known object, and nobody's own.
+
+    With a blank, a tab or the end of a line around it, it is not: those are lost before the name is looked up.
+    """
+    found = UID(uid, IGNORE)
+    return str(found) == uid and found.name != uid
 
 
 def shift_date(text: str, days: int) -> str | None:
