@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.report.example import montage_picture
+from tests.report.example_pictures import montage_picture
 
 from flame.report.montage import (
     arms_grid,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.report.example import evolution_picture
+from tests.report.example_pictures import evolution_picture
 
 from flame.report.maps import maps_grid
 from flame.report.picture import prediction_picture
