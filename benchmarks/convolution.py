@@ -17,7 +17,7 @@ from torch.nn.functional import conv3d
 
 from flame.models.blocks import convolved
 
-SHAPES = ((32, 24), (48, 12), (64, 6))
+SHAPES = ((32, 20), (48, 10), (64, 5))
 
 
 def milliseconds(convolution: Callable[[Tensor, Tensor], Tensor], channels: int, side: int, repeats: int) -> float:

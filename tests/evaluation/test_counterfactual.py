@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flame.errors import DataError
-from flame.evaluation.counterfactual import planned_course, prescription_under
+from flame.evaluation.counterfactual import planned_courses, prescription_under
 from flame.imaging.cube import Crop
 from flame.imaging.prepare import PreparedPatient, prepare_patient
 from flame.records.patient import LABELS, Arm, Course, Exam, Patient
@@ -48,7 +48,7 @@ def patient(tmp_path: Path) -> PreparedPatient:
 
 def test_another_arm_is_planned_for_the_patients_own_tumour(patient: PreparedPatient) -> None:
     delivered = patient.courses[0]
-    carbon = planned_course(patient, delivered.course, "carbon")
+    carbon = planned_courses(patient, delivered.course, ["carbon"])["carbon"]
     tumour = patient.exams[0].label_map == LABELS["ET"]
     assert (carbon.course.arm, carbon.course.prescription_gy, carbon.course.fractions) == ("carbon", 75, 33)
     assert carbon.course.end_day == 44  # 33 fractions, five a week from a Monday
@@ -57,18 +57,28 @@ def test_another_arm_is_planned_for_the_patients_own_tumour(patient: PreparedPat
     assert carbon.letd[tumour].mean() > 3  # keV/um; protons alone have about 2
 
 
+def test_arms_planned_together_are_the_same_as_alone(patient: PreparedPatient) -> None:
+    given = patient.courses[0].course
+    together = planned_courses(patient, given, ["carbon", "photon", "proton"])
+    alone = planned_courses(patient, given, ["carbon"])["carbon"]
+    assert list(together) == ["carbon", "photon", "proton"]
+    assert together["carbon"].course == alone.course
+    for name in ("dose_gy", "dose_rbe_gy", "letd"):
+        np.testing.assert_array_equal(getattr(together["carbon"], name), getattr(alone, name))
+
+
 def test_the_delivered_arm_is_left_as_it_was_delivered(patient: PreparedPatient) -> None:
-    assert planned_course(patient, patient.courses[0].course, "photon") is patient.courses[0]
+    assert planned_courses(patient, patient.courses[0].course, ["photon"])["photon"] is patient.courses[0]
 
 
 def test_without_a_target_there_is_no_plan(patient: PreparedPatient, tmp_path: Path) -> None:
     oedema = np.where(np.arange(32)[:, None, None] < 3, LABELS["SNFH"], 0) * np.ones(GRID.shape)
     write_volume(tmp_path / "labels.nii.gz", Volume(oedema.astype(np.uint8), GRID))
     with pytest.raises(DataError, match="neither tumour core nor cavity"):
-        planned_course(patient, patient.courses[0].course, "proton")
+        planned_courses(patient, patient.courses[0].course, ["proton"])
 
 
 def test_without_a_brain_mask_there_is_no_plan(patient: PreparedPatient) -> None:
     exams = tuple(replace(exam, exam=replace(exam.exam, brain_mask=None)) for exam in patient.exams)
     with pytest.raises(DataError, match="label map and a brain mask"):
-        planned_course(replace(patient, exams=exams), patient.courses[0].course, "proton")
+        planned_courses(replace(patient, exams=exams), patient.courses[0].course, ["proton"])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.errors import DataError
-from flame.evaluation.counterfactual import assumed_course, planned_course
+from flame.evaluation.counterfactual import assumed_course, planned_courses
 from flame.evaluation.pictures import Outcomes, evolution_arrays, keep_evolution
 from flame.evaluation.plan import ComparisonSettings, QuestionSettings, Training
 from flame.evaluation.scores import ArmScore, write_scores
@@ -32,6 +32,7 @@ __all__ = [
     "ArmsPredicted",
     "arms_path",
     "describe_arms",
+    "given_course",
     "potential_outcomes",
     "predict_arms",
     "score_arms",
@@ -42,21 +43,19 @@ PICTURES_PER_SITE = 2
 
 @dataclass(frozen=True)
 class ArmsOrder:
-    """A held-out site, the question whose federated model predicts it, and its part of the truth, if there is one."""
+    """A held-out site, and its part of the truth, if there is one."""
 
     out: Path
     settings: ComparisonSettings
-    question: QuestionSettings
     folder: Path
     site: str
     sites: tuple[str, ...]
     truth: Path | None
 
-    @property
-    def training(self) -> Training:
+    def training(self, question: QuestionSettings) -> Training:
         """The federated training that never saw the site."""
         others = tuple(site for site in self.sites if site != self.site)
-        return Training(self.question, "federated", others, self.site)
+        return Training(question, "federated", others, self.site)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,61 +76,93 @@ def arms_path(out: Path, site: str, context: Context) -> Path:
     return out / "scores" / f"arms-{context}-{site}.csv"
 
 
+def given_course(patient: PreparedPatient) -> Course:
+    """The patient's first course, or `assumed_course` where there is none."""
+    return patient.courses[0].course if patient.courses else assumed_course(patient)
+
+
 def predict_arms(
     model: EvolutionModel,
     offered: Offered,
     patient: PreparedPatient,
-    arms: Sequence[Arm] = ARMS,
+    courses: Mapping[Arm, PreparedCourse],
     horizons: Sequence[int] = HORIZONS,
 ) -> ArmsPredicted:
-    """Predict a patient's first course under each arm; arms that were not delivered are planned by physics.
+    """Predict a patient under each arm of `courses`.
 
-    The exams are those that were seen under the delivered arm, also where they come after radiotherapy. A patient
-    without a course is predicted under `assumed_course`, and under the other arms that follow from it.
+    The exams are those that were seen under the delivered arm, also where they come after radiotherapy.
 
     Args:
         model: an evolution model.
         offered: arms at the sites that it was trained on.
         patient: whose exams the model's context needs.
-        arms: to predict, at least one.
+        courses: of `planned_courses` for the `given_course`, at least one.
         horizons: days since the end of each arm's course.
 
-    Raises: DataError: if an exam that the model needs is missing, or no plan can be made.
+    Raises: DataError: if an exam that the model needs is missing.
     """
-    given = patient.courses[0].course if patient.courses else assumed_course(patient)
-    delivered = given.arm if patient.courses else None
-    courses = {arm: planned_course(patient, given, arm) for arm in arms}
+    delivered = patient.courses[0].course.arm if patient.courses else None
     maps = {
         arm: dict(zip(horizons, model.predict_many(patient, course, horizons), strict=True))
         for arm, course in courses.items()
     }
-    return ArmsPredicted(given, maps, courses, {arm: support(arm, delivered, offered) for arm in arms})
+    rests_on = {arm: support(arm, delivered, offered) for arm in courses}
+    return ArmsPredicted(given_course(patient), maps, courses, rests_on)
 
 
 def score_arms(order: ArmsOrder, emit: Emit) -> None:
-    """Predict a held-out site's patients under all arms, keep scores and a few pictures; emits the site's name."""
-    context = order.question.context
-    path = arms_path(order.out, order.site, context)
-    if not path.exists():
-        model, card = load_evolution(model_folder(order.out, order.training))
-        scores: list[ArmScore] = []
-        pictures = 0
-        for record in read_site(order.folder).patients:
-            truth = None if order.truth is None else order.truth / record.id
-            if truth is None and pictures >= PICTURES_PER_SITE:
-                break
-            try:
-                patient = prepare_patient(record, order.settings.crop)
-                predicted = predict_arms(model, card.offered, patient)
-            except DataError:
-                continue  # excluded, and listed as such, when the samples were prepared
-            outcomes = potential_outcomes(truth, patient)
-            scores += _scores(order.site, context, patient, predicted, outcomes)
-            if pictures < PICTURES_PER_SITE:
-                _keep(order, patient, predicted, outcomes)
-                pictures += 1
-        write_scores(path, scores)
-    emit(f"{order.site} {context}")
+    """Predict a held-out site's patients under all arms, keep scores and a few pictures; emits the site's name.
+
+    Every context predicts the same plans, which are made once for each patient.
+    """
+    questions = [question for question in order.settings.questions if question.task == "evolution"]
+    missing = [question for question in questions if not arms_path(order.out, order.site, question.context).exists()]
+    tables = [_Table(order, question) for question in missing]
+    for record in read_site(order.folder).patients if tables else ():
+        truth = None if order.truth is None else order.truth / record.id
+        if truth is None and all(table.pictures >= PICTURES_PER_SITE for table in tables):
+            break
+        try:
+            patient = prepare_patient(record, order.settings.crop)
+            courses = planned_courses(patient, given_course(patient), ARMS)
+        except DataError:
+            continue  # excluded, and listed as such, when the samples were prepared
+        outcomes = potential_outcomes(truth, patient)
+        for table in tables:
+            table.add(patient, courses, outcomes)
+    for table in tables:
+        write_scores(table.path, table.scores)
+    emit(order.site)
+
+
+class _Table:
+    """The scores of a site's patients by the federated model of one question."""
+
+    def __init__(self, order: ArmsOrder, question: QuestionSettings) -> None:
+        self.order = order
+        self.context = question.context
+        self.training = order.training(question)
+        self.path = arms_path(order.out, order.site, question.context)
+        self.model, self.card = load_evolution(model_folder(order.out, self.training))
+        self.scores: list[ArmScore] = []
+        self.pictures = 0
+
+    def add(self, patient: PreparedPatient, courses: Mapping[Arm, PreparedCourse], outcomes: Outcomes) -> None:
+        """Score a patient; one who lacks an exam of this context has no row."""
+        try:
+            predicted = predict_arms(self.model, self.card.offered, patient, courses)
+        except DataError:
+            return  # excluded, and listed as such, when the samples were prepared
+        self.scores += _scores(self.order.site, self.context, patient, predicted, outcomes)
+        if self.pictures < PICTURES_PER_SITE:
+            self._keep(patient, predicted, outcomes)
+            self.pictures += 1
+
+    def _keep(self, patient: PreparedPatient, predicted: ArmsPredicted, outcomes: Outcomes) -> None:
+        last = observed(patient, patient.courses[0], self.context)[-1]
+        arrays = evolution_arrays(patient, last, predicted.maps, outcomes)
+        facts = describe_arms(self.order.site, self.training.name, patient, self.context, predicted, outcomes)
+        keep_evolution(self.order.out / "pictures", self.order.site, patient, arrays, facts)
 
 
 def potential_outcomes(truth: Path | None, patient: PreparedPatient) -> Outcomes:
@@ -214,11 +245,3 @@ def describe_arms(
         },
         "arms": arms,
     }
-
-
-def _keep(order: ArmsOrder, patient: PreparedPatient, predicted: ArmsPredicted, outcomes: Outcomes) -> None:
-    context = order.question.context
-    last = observed(patient, patient.courses[0], context)[-1]
-    arrays = evolution_arrays(patient, last, predicted.maps, outcomes)
-    facts = describe_arms(order.site, order.training.name, patient, context, predicted, outcomes)
-    keep_evolution(order.out / "pictures", order.site, patient, arrays, facts)

@@ -172,11 +172,11 @@ def _train(
 
 
 def _arms(sites: Sequence[Site], settings: ComparisonSettings, out: Path, truth: Path | None) -> list[ArmsOrder]:
+    if all(question.task != "evolution" for question in settings.questions):
+        return []
     names = tuple(site.name for site in sites)
     return [
-        ArmsOrder(out, settings, question, site.folder, site.name, names, None if truth is None else truth / site.name)
-        for question in settings.questions
-        if question.task == "evolution"
+        ArmsOrder(out, settings, site.folder, site.name, names, None if truth is None else truth / site.name)
         for site in sites
         if site.name in settings.held_out
     ]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flame.errors import DataError
-from flame.evaluation.arms import ArmsPredicted, describe_arms, predict_arms
+from flame.evaluation.arms import ArmsPredicted, describe_arms, given_course, predict_arms
+from flame.evaluation.counterfactual import planned_courses
 from flame.evaluation.pictures import evolution_arrays
 from flame.imaging.cube import resample
 from flame.imaging.prepare import PreparedPatient, observed, prepare_patient
@@ -70,13 +71,15 @@ def predict_patient(
         horizons: days since the end of the course.
         response_folder: of a response model, if that question is asked too.
 
-    Raises: DataError, ConfigError: as `load_evolution`, `load_response`, `prepare_patient` and `predict_arms`.
+    Raises: DataError, ConfigError: as `load_evolution`, `load_response`, `prepare_patient`, `planned_courses` and
+        `predict_arms`.
     """
     model, card = load_evolution(model_folder)
     response = None if response_folder is None else load_response(response_folder)
     record = find_patient(site, patient_id)
     patient = prepare_patient(record, card.crop)
-    predicted = predict_arms(model, card.offered, patient, arms, horizons)
+    courses = planned_courses(patient, given_course(patient), arms)
+    predicted = predict_arms(model, card.offered, patient, courses, horizons)
     facts = describe_arms(site.name, card.trained, patient, card.context, predicted, {})
     facts["course"] = "delivered" if record.courses else _assumed(predicted.given)
     facts["model"] = _model(card)

@@ -13,8 +13,9 @@ from flame.learning.samples import SampleStore
 
 __all__ = ["EvolutionBatch", "ResponseBatch", "evolution_batch", "response_batch"]
 
-WINDOW_SHARE = 0.75
-"""Side of the window that training looks at, as a share of the learning grid's; prediction looks at all of it."""
+WINDOW_SHARE = 2 / 3
+"""Side of the window that training looks at, as a share of the learning grid's, in steps of eight voxels: 80 mm of the
+full comparison's 128 mm, and of the demo's 120 mm. Prediction looks at all of it."""
 
 INTENSITY_SPREAD = 0.1
 
