@@ -4,8 +4,8 @@
 
 Both see the same batch: two patients, all channels of context `first_post_rt`, a window of 40 voxels of the 64-voxel
 grid (where training looks), four horizons, bf16 where the processor has it. BasicUNet gives all four horizons' regions
-as channels; its loss is DiceCELoss with sigmoid. Prints seconds of processor time a step, the ratio, and a pass over 120
-patients on two cores.
+as channels; its loss is DiceCELoss with sigmoid. Prints seconds of processor time a step, the ratio, and a pass over
+120 patients on two cores.
 """
 
 import argparse
