@@ -16,7 +16,7 @@ from flame.evaluation.scores import ArmScore, write_scores
 from flame.evaluation.support import Offered, support
 from flame.evaluation.trainings import model_folder
 from flame.imaging.cube import resample
-from flame.imaging.prepare import Context, PreparedCourse, PreparedPatient, observed, prepare_patient
+from flame.imaging.prepare import CONTEXTS, Context, PreparedCourse, PreparedPatient, observed, prepare_patient
 from flame.learning.targets import HORIZONS
 from flame.metrics.overlap import dice, volume_ml
 from flame.models.checkpoint import load_evolution
@@ -113,14 +113,15 @@ def predict_arms(
 def score_arms(order: ArmsOrder, emit: Emit) -> None:
     """Predict a held-out site's patients under all arms, keep scores and a few pictures; emits the site's name.
 
-    Every context predicts the same plans, which are made once for each patient.
+    Every context predicts the same plans, which are made once for each patient. Pictures are of the latest context.
     """
     questions = [question for question in order.settings.questions if question.task == "evolution"]
+    latest = max(questions, key=lambda question: CONTEXTS.index(question.context))
     missing = [question for question in questions if not arms_path(order.out, order.site, question.context).exists()]
-    tables = [_Table(order, question) for question in missing]
+    tables = [_Table(order, question, PICTURES_PER_SITE if question is latest else 0) for question in missing]
     for record in read_site(order.folder).patients if tables else ():
         truth = None if order.truth is None else order.truth / record.id
-        if truth is None and all(table.pictures >= PICTURES_PER_SITE for table in tables):
+        if truth is None and not any(table.pictures_to_keep for table in tables):
             break
         try:
             patient = prepare_patient(record, order.settings.crop)
@@ -136,16 +137,16 @@ def score_arms(order: ArmsOrder, emit: Emit) -> None:
 
 
 class _Table:
-    """The scores of a site's patients by the federated model of one question."""
+    """The scores of a site's patients by the federated model of one question, and pictures of the first few."""
 
-    def __init__(self, order: ArmsOrder, question: QuestionSettings) -> None:
+    def __init__(self, order: ArmsOrder, question: QuestionSettings, pictures: int) -> None:
         self.order = order
         self.context = question.context
         self.training = order.training(question)
         self.path = arms_path(order.out, order.site, question.context)
         self.model, self.card = load_evolution(model_folder(order.out, self.training))
         self.scores: list[ArmScore] = []
-        self.pictures = 0
+        self.pictures_to_keep = pictures
 
     def add(self, patient: PreparedPatient, courses: Mapping[Arm, PreparedCourse], outcomes: Outcomes) -> None:
         """Score a patient; one who lacks an exam of this context has no row."""
@@ -154,9 +155,9 @@ class _Table:
         except DataError:
             return  # excluded, and listed as such, when the samples were prepared
         self.scores += _scores(self.order.site, self.context, patient, predicted, outcomes)
-        if self.pictures < PICTURES_PER_SITE:
+        if self.pictures_to_keep:
             self._keep(patient, predicted, outcomes)
-            self.pictures += 1
+            self.pictures_to_keep -= 1
 
     def _keep(self, patient: PreparedPatient, predicted: ArmsPredicted, outcomes: Outcomes) -> None:
         last = observed(patient, patient.courses[0], self.context)[-1]
