@@ -2,8 +2,9 @@
 
     python -m benchmarks.real_exam EXAM RUN OUT
 
-EXAM holds t1, t1c, t2 and flair as NIfTI; RUN is the run folder of `flame compare … --context pre_rt`. The outline is
-what is bright on FLAIR: rough on purpose, said to be, and no evidence of accuracy. The picture is OUT/p/picture.png.
+EXAM holds t1, t1c, t2 and flair as NIfTI; RUN is the run folder of a `flame compare` whose contexts include `pre_rt`,
+and the federated models that never saw its last site predict. The outline is what is bright on FLAIR: rough on purpose,
+said to be, and no evidence of accuracy. The picture is OUT/p/picture.png.
 """
 
 import argparse
@@ -72,8 +73,9 @@ def main() -> None:
     print(f"outlined roughly from FLAIR: {mask.sum() * np.prod(flair.grid.spacing_mm) / 1000:.1f} ml")
     site = bring_in(given.exam, out, outlines)
     models = given.run / "models"
-    (evolution,) = models.glob("evolution-unet-pre_rt/federated-*")
-    (response,) = models.glob("response-network-pre_rt/federated-*")
+    evolution, response = (
+        sorted(models.glob(f"{name}-pre_rt/federated-*"))[-1] for name in ("evolution-unet", "response-network")
+    )
     flame("predict", evolution, site, "Real1", "--response", response, "--out", out / "p")
     facts = json.loads((out / "p" / "summary.json").read_text())
     for one in facts["familiarity"]["outside"]:

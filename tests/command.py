@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 __all__ = ["flame", "warm_python"]
@@ -20,9 +21,19 @@ ROOT = Path(__file__).parents[1]
 
 
 def flame(
-    *arguments: str | Path, timeout: float = 1800, namespace: str | None = None
+    *arguments: str | Path,
+    timeout: float = 1800,
+    namespace: str | None = None,
+    until: Callable[[], bool] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, in a process of its own; `namespace` names a network other than this machine's."""
+    """Run a command to its end, in a process of its own.
+
+    Args:
+        arguments: its words.
+        timeout: how long it may take [s].
+        namespace: names a network other than this machine's.
+        until: when this holds, the command gets Ctrl-C.
+    """
     command = ["flame", *map(str, arguments)]
     starter = _starter()
     assert starter.stdin is not None
@@ -41,7 +52,12 @@ def flame(
         starter.stdin.flush()
         process = _answer(starter)
         assert starter.stdout is not None
-        in_time = select.select([starter.stdout], [], [], timeout)[0]
+        end = time.monotonic() + timeout
+        while until is not None and not select.select([starter.stdout], [], [], 0.05)[0] and time.monotonic() < end:
+            if until():
+                os.kill(process, signal.SIGINT)
+                break
+        in_time = select.select([starter.stdout], [], [], max(0.0, end - time.monotonic()))[0]
         if not in_time:
             with contextlib.suppress(ProcessLookupError):  # it ended at this moment
                 os.kill(process, signal.SIGKILL)

@@ -5,15 +5,16 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
-from hypothesis import settings
-from tests.command import flame
+
+from flame.virtual.trial import TrialSettings, write_trial
 
 # A shell that starts tests in the background lets them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Hypothesis draws the same examples in every run, and gives each the time that a busy machine needs.
-settings.load_profile("ci")
+hypothesis.settings.load_profile("ci")
 
 # What takes a minute and more, longest first: begun last, one of them would leave the other processor without work.
 LONG = (
@@ -37,6 +38,8 @@ LONG = (
     "faults/test_kill_embedded.py",
 )
 
+TRIAL = TrialSettings(sites=3, patients=4, spacing_mm=6.0, seed=5, workers=1, counterfactuals=("site-3",))
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of long files first; `--no-loadscope-reorder` keeps that order for several processes."""
@@ -46,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three sites of four patients at 6 mm, with the other arms' futures; to be read, not to be changed."""
+    """Three sites of four patients at 6 mm, the last with the other arms' futures; to be read, not to be changed."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # one for all processes of this run
@@ -55,8 +58,6 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (out.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (out.parent / "made").exists():
-            size = ("--sites", "3", "--patients", "4", "--spacing", "6")
-            done = flame("trial", out, *size, "--seed", "5", "--workers", "1", timeout=1200)
-            assert done.returncode == 0, done.stderr
+            write_trial(out, TRIAL)
             (out.parent / "made").touch()
     return out

@@ -22,16 +22,25 @@ from typing import NoReturn
 __all__ = ["LIBRARIES", "code_of", "end", "enter", "start"]
 
 LIBRARIES = (
+    "aiohttp.web",
     "cryptography.x509",
+    "google.protobuf.json_format",
+    "matplotlib.backends.backend_svg",
     "matplotlib.pyplot",
     "nibabel",
     "numba",
     "nvflare.fuel.flare_api.flare_api",
-    "pydantic",
+    "nvflare.private.fed.app.client.worker_process",
+    "nvflare.private.fed.app.server.runner_process",
+    "pydantic.dataclasses",
+    "pydantic.json_schema",
+    "rich.progress",
+    "rich.table",
     "safetensors.numpy",
     "scipy.ndimage",
     "scipy.optimize",
     "torch",
+    "typer.main",
 )
 
 CLONE_NEWNET = 0x40000000
@@ -42,6 +51,9 @@ def start() -> None:
     """Answer requests on the standard input; returns never, but runs a command in each fork."""
     for library in LIBRARIES:
         importlib.import_module(library)
+    registry = importlib.import_module("numba.core.registry")  # what numba itself loads when it is first used
+    registry.cpu_target.typing_context.refresh()
+    registry.cpu_target.target_context.refresh()
     assert not [name for name in sys.modules if name.partition(".")[0] == "flame"]  # each command imports it anew
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever runs the tests

@@ -1,9 +1,11 @@
 """Images of one patient brought into one frame: rigid maps only, so that no volume is ever altered.
 
-Mattes mutual information (Mattes et al. 2003) is climbed on ever finer images: from several starts at 8 mm, then from
-the best at 4 and 2 mm. One thread and a fixed seed: the same images give the same matrix, byte for byte.
+Mattes mutual information (Mattes et al. 2003) is climbed on ever finer images: from several starts at 8 mm, the best of
+which are followed, then from the best of these at 4 and 2 mm. One thread and a fixed seed: the same images give the
+same matrix, byte for byte.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +22,15 @@ __all__ = ["Aligned", "Settled", "align", "displacement_mm", "settle"]
 
 _SEED = 20210
 _BINS = 32
-_SAMPLES = 60_000
-"""Voxels that the finest level looks at; more change the result by less than 0.02 mm on synthetic heads."""
-
 _LEVELS_MM = (8.0, 4.0, 2.0)
-_CANDIDATES = 2
-"""Best maps of the coarsest level that are climbed further."""
+_SAMPLES = {8.0: 8_000, 4.0: 20_000, 2.0: 60_000}
+"""Voxels that a level looks at; more at the finest change the result by less than 0.02 mm on synthetic heads."""
+
+_GLANCE, _STEPS = 16, 60
+"""How far each start is climbed to see how good it is, and how far at most in the end."""
+
+_FOLLOWED, _CANDIDATES = 3, 2
+"""Best starts that are climbed to the end of the coarsest level; best maps of these that are climbed further."""
 
 _TILTS = tuple(np.deg2rad([[0, 0, 0], [15, 0, 0], [-15, 0, 0], [0, 15, 0], [0, -15, 0], [0, 0, 15], [0, 0, -15]]))
 _MARGIN_MM = 25.0
@@ -85,7 +90,7 @@ def align(moving: Volume, fixed: Volume, brain: Volume | None = None) -> Aligned
     return Aligned(
         there.matrix,
         there.value,
-        there.before,
+        _information(there.pair),
         displacement_mm(there.matrix @ back.matrix, points),
         displacement_mm(there.matrix, points),
     )
@@ -115,32 +120,38 @@ def displacement_mm(matrix: Matrix, points: NDArray[np.float64]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Pyramid:
-    """An image at all levels, made once: as a grid and as what SimpleITK climbs on, float32."""
+    """An image at all levels, each made once, of the next finer: as a grid and as what SimpleITK climbs on, float32."""
 
     levels: dict[float, tuple[Grid, Any]]
 
     @classmethod
     def of(cls, volume: Volume) -> "_Pyramid":
-        small = {level: shrunk(volume, level) for level in _LEVELS_MM}
-        return cls({level: (one.grid, to_image(one)) for level, one in small.items()})
+        levels = {}
+        for level in sorted(_LEVELS_MM):
+            volume = shrunk(volume, level)
+            levels[level] = volume.grid, to_image(volume)
+        return cls(levels)
 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """Two images at one level, float32, and the mask of what counts in the fixed one; `whole` if all of it does."""
+    """Two images at one level, float32; the mask of what counts in the fixed one, if that is the whole, its middle."""
 
     fixed: Any
     moving: Any
     mask: Any
     whole: bool
+    centre: tuple[float, ...]
     level_mm: float
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
+    """A map, the mutual information [nat] that it reaches, and the pair at the finest level that this was read on."""
+
     matrix: Matrix
     value: float
-    before: float
+    pair: _Pair
 
 
 def _both_ways(
@@ -162,20 +173,23 @@ def _search(moving: _Pyramid, fixed: _Pyramid, weight: Volume | None, starts: li
         tried = [_euler_of(middle, np.linalg.inv(start)) for start in starts]
     else:
         coarse = _pair(moving, fixed, None, _LEVELS_MM[0])
-        climbed = sorted((_climb(coarse, start) for start in _starts(coarse)), key=lambda found: -found[1])
-        tried = [transform for transform, _ in climbed[:_CANDIDATES]]
-    transform, value = max((_climb(middle, start) for start in tried), key=lambda found: found[1])
+        seen = _best((_climb(coarse, start, _GLANCE) for start in _starts(coarse)), _FOLLOWED)
+        tried = [transform for transform, _ in _best((_climb(coarse, one) for one, _ in seen), _CANDIDATES)]
+    transform, _ = max((_climb(middle, start) for start in tried), key=lambda found: found[1])
     transform, value = _climb(fine, transform)
     if not np.isfinite(value):
         raise DataError("Two images do not overlap in any position", "Check that both show the same head.")
-    return _Found(_rigid(np.linalg.inv(matrix_of(transform))), value, _information(fine))
+    return _Found(_rigid(np.linalg.inv(matrix_of(transform))), value, fine)
+
+
+def _best(climbed: Iterable[tuple[Any, float]], count: int) -> list[tuple[Any, float]]:
+    return sorted(climbed, key=lambda found: -found[1])[:count]
 
 
 def _information(pair: _Pair) -> float:
     """Mutual information where the images are [nat]; 0 where they do not overlap."""
     method = _registration(pair, _euler(pair))
-    method.MetricUseFixedImageGradientFilterOff()  # gradients of all voxels do not change a value
-    method.MetricUseMovingImageGradientFilterOff()
+    method.MetricUseMovingImageGradientFilterOff()  # gradients do not change a value
     try:
         return -float(method.MetricEvaluate(pair.fixed, pair.moving))
     except RuntimeError:
@@ -186,7 +200,10 @@ def _pair(moving: _Pyramid, fixed: _Pyramid, weight: Volume | None, level_mm: fl
     grid, still = fixed.levels[level_mm]
     inside = None if weight is None else onto(weight, grid, how="nearest")
     mask = np.ones(grid.shape, np.uint8) if inside is None or not inside.any() else inside
-    return _Pair(still, moving.levels[level_mm][1], to_image(Volume(mask, grid)), bool(mask.all()), level_mm)
+    counted = to_image(Volume(mask, grid))
+    statistics = sitk.LabelShapeStatisticsImageFilter()
+    statistics.Execute(counted)
+    return _Pair(still, moving.levels[level_mm][1], counted, bool(mask.all()), statistics.GetCentroid(1), level_mm)
 
 
 def _grown(brain: Volume) -> NDArray[np.uint8]:
@@ -198,9 +215,7 @@ def _grown(brain: Volume) -> NDArray[np.uint8]:
 def _euler(pair: _Pair, angles: NDArray[np.float64] | None = None, shift: NDArray[np.float64] | None = None) -> Any:
     """A rigid transform about the middle of what counts."""
     turn, move = (np.zeros(3) if one is None else one for one in (angles, shift))
-    statistics = sitk.LabelShapeStatisticsImageFilter()
-    statistics.Execute(pair.mask)
-    return sitk.Euler3DTransform(statistics.GetCentroid(1), *turn.tolist(), move.tolist())
+    return sitk.Euler3DTransform(pair.centre, *turn.tolist(), move.tolist())
 
 
 def _euler_of(pair: _Pair, matrix: Matrix) -> Any:
@@ -229,23 +244,24 @@ def _registration(pair: _Pair, start: Any) -> Any:
     method.SetMetricAsMattesMutualInformation(_BINS)
     if not pair.whole:  # a mask costs at each voxel
         method.SetMetricFixedMask(pair.mask)
-    voxels = int(np.prod(pair.fixed.GetSize()))
-    if voxels > _SAMPLES:
+    method.MetricUseFixedImageGradientFilterOff()  # only the moving image's gradients are asked for
+    voxels, samples = int(np.prod(pair.fixed.GetSize())), _SAMPLES[pair.level_mm]
+    if voxels > samples:
         method.SetMetricSamplingStrategy(method.REGULAR)
-        method.SetMetricSamplingPercentage(min(1.0, _SAMPLES / voxels), _SEED)
+        method.SetMetricSamplingPercentage(samples / voxels, _SEED)
     method.SetInterpolator(sitk.sitkLinear)
     method.SetInitialTransform(start, inPlace=True)
     return method
 
 
-def _climb(pair: _Pair, start: Any) -> tuple[Any, float]:
+def _climb(pair: _Pair, start: Any, steps: int = _STEPS) -> tuple[Any, float]:
     """The rigid transform near `start` with the highest mutual information, and that information [nat]."""
     transform = sitk.Euler3DTransform(start)
     method = _registration(pair, transform)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=pair.level_mm / 2,
         minStep=pair.level_mm / 400,
-        numberOfIterations=60,
+        numberOfIterations=steps,
         relaxationFactor=0.6,
         gradientMagnitudeTolerance=1e-6,
     )

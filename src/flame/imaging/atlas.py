@@ -163,6 +163,7 @@ def _method(fixed: Any, transform: Any) -> Any:
     method = sitk.ImageRegistrationMethod()
     method.SetInterpolator(sitk.sitkLinear)
     method.SetInitialTransform(transform, inPlace=True)
+    method.MetricUseFixedImageGradientFilterOff()  # only the moving image's gradients are asked for
     voxels = int(np.prod(fixed.GetSize()))
     if voxels > _SAMPLES:
         method.SetMetricSamplingStrategy(method.REGULAR)

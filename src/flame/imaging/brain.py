@@ -5,6 +5,7 @@ what a brain is: tissue of one range of brightness in one piece, cut from skin a
 with the thin layer of fluid around it. The atlas is fitted again to what was found, and the edge found again near it.
 """
 
+import math
 import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter, label
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, find_objects, gaussian_filter, label
 
 from flame.errors import DataError
 from flame.imaging.atlas import fit_head, fit_mask, head_atlas
@@ -161,11 +162,27 @@ def _edge(image: Volume, matrix: Matrix, reach_mm: float) -> NDArray[np.bool_]:
 
 
 def _grow(mask: NDArray[np.bool_], by_mm: float) -> NDArray[np.bool_]:
-    return np.asarray(distance_transform_edt(~mask, sampling=_WORK_MM) <= by_mm)
+    if not mask.any():
+        return mask
+    grown = np.zeros_like(mask)
+    box = _box(mask, math.ceil(by_mm / _WORK_MM))
+    grown[box] = distance_transform_edt(~mask[box], sampling=_WORK_MM) <= by_mm
+    return grown
 
 
 def _shrink(mask: NDArray[np.bool_], by_mm: float) -> NDArray[np.bool_]:
-    return np.asarray(distance_transform_edt(mask, sampling=_WORK_MM) > by_mm)
+    if not mask.any():
+        return mask
+    shrunk = np.zeros_like(mask)
+    box = _box(mask, 1)
+    shrunk[box] = distance_transform_edt(mask[box], sampling=_WORK_MM) > by_mm
+    return shrunk
+
+
+def _box(mask: NDArray[np.bool_], around: int) -> tuple[slice, ...]:
+    """The box around a mask, wider by so many voxels: distances cost by the voxel, and no other is needed."""
+    (box,) = find_objects(mask.view(np.uint8))
+    return tuple(slice(max(0, side.start - around), side.stop + around) for side in box)
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
