@@ -16,15 +16,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Hypothesis draws the same examples in every run, and gives each the time that a busy machine needs.
 hypothesis.settings.load_profile("ci")
 
-# What takes a minute and more, longest first: begun last, one of them would leave the other processor without work.
+# What takes a minute and more: begun last, one of them would leave the other processor without work. The first makes the
+# trial, and compiles for all that simulate; the next two need neither.
 LONG = (
-    "scenarios/test_journey.py",
     "faults/test_deployed.py",
+    "scenarios/test_prepare.py",
+    "imaging/test_brain.py",
+    "scenarios/test_journey.py",
     "scenarios/test_comparison.py",
     "scenarios/test_deployment.py",
     "scenarios/test_regions.py",
-    "scenarios/test_prepare.py",
-    "imaging/test_brain.py",
     "scenarios/test_ingest.py",
     "dicom/arrival/test_pacs.py",
     "imaging/test_align.py",

@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.metrics import DiceMetric, compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
@@ -49,6 +48,9 @@ def batch(mask: Mask) -> torch.Tensor:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(("share", "width"), [(0.02, 2.0), (0.15, 2.0), (0.4, 0.7)])
 def test_agrees_with_monai(seed: int, share: float, width: float, spacing: tuple[float, ...]) -> None:
+    # Here, for it takes seconds and every process of the tests reads this file.
+    from monai.metrics import DiceMetric, compute_hausdorff_distance, compute_surface_dice
+
     first, second = blob(seed, share=share, width=width), blob(seed + 100, share=share, width=width)
     p, t = batch(first), batch(second)
     expected = compute_hausdorff_distance(p, t, include_background=True, percentile=95, spacing=spacing)
