@@ -16,8 +16,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Hypothesis draws the same examples in every run, and gives each the time that a busy machine needs.
 hypothesis.settings.load_profile("ci")
 
-# What takes a minute and more: begun last, one of them would leave the other processor without work. The first makes the
-# trial, and compiles for all that simulate; the next two need neither.
+# What takes a minute and more: begun last, one of them would leave the other processor without work. The first makes
+# the trial, and compiles for all that simulate; the next two need neither.
 LONG = (
     "faults/test_deployed.py",
     "scenarios/test_prepare.py",
