@@ -22,6 +22,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 from tests.scenarios.hosts import Host, make_hosts
 
+from flame.dicom.arrival.pacs import ASKING
+
 __all__ = ["DICOM_PORT", "OWN_PORT", "WEB_PORT", "Orthanc", "inside", "orthanc_and_site"]
 
 DICOM_PORT, WEB_PORT, OWN_PORT = 4242, 8042, 11112
@@ -68,9 +70,10 @@ class Orthanc:
         for kind in {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in instances}:
             entity.add_requested_context(*kind)
         with inside(self.site):
-            association = entity.associate(self.host.address, DICOM_PORT, ae_title="PACS", max_pdu=1 << 18)
+            association = entity.associate(
+                self.host.address, DICOM_PORT, ae_title="PACS", max_pdu=1 << 18, evt_handlers=[*ASKING]
+            )
             assert association.is_established
-            association.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for one in instances:
                 assert association.send_c_store(one).Status == 0
             association.release()

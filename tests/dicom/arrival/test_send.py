@@ -11,7 +11,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import MRImageStorage, SegmentationStorage
 from tests.dicom.archive import AUTHOR, SOURCE, again, masks, series
 
-from flame.dicom.arrival.pacs import Peer
+from flame.dicom.arrival.pacs import ASKING, Peer
 from flame.dicom.arrival.send import send
 from flame.dicom.results.maps import read_masks, segmentation
 from flame.errors import EngineError
@@ -84,6 +84,17 @@ def test_what_is_not_answered_is_sent_once_more(pacs):
     sent = [one.SOPInstanceUID for one in series()[:5]]
     assert {one.SOPInstanceUID for one in pacs.kept} == set(sent)
     assert pacs.asked == 6
+
+
+def test_an_answer_is_left_to_who_waits_for_it(pacs):
+    entity = AE("FLAME")
+    entity.add_requested_context(MRImageStorage)
+    association = entity.associate("127.0.0.1", pacs.peer.port, ae_title="PACS", evt_handlers=[*ASKING])
+    assert association.is_established
+    association.dimse.msg_queue.put((1, "an answer"))
+    assert association.dimse.get_msg() == (None, None)  # as pynetdicom's own loop asks, which is for requests
+    assert association.dimse.get_msg(block=True) == (1, "an answer")
+    association.release()
 
 
 @pytest.mark.parametrize("pacs", [{"silent_at": (1, 2)}], indirect=True, ids=["always"])

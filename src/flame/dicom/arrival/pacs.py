@@ -22,7 +22,7 @@ from flame.dicom.header import number, text
 from flame.dicom.receive import Away, Desk, Series, Wanted
 from flame.errors import ConfigError, EngineError, FlameError
 
-__all__ = ["STORED", "Peer", "let_go", "no_delay", "open_pacs"]
+__all__ = ["ASKING", "STORED", "Peer", "open_pacs"]
 
 _FIND = sop.StudyRootQueryRetrieveInformationModelFind
 _MOVE = sop.StudyRootQueryRetrieveInformationModelMove
@@ -255,7 +255,7 @@ class Pacs:
         for model in models:
             entity.add_requested_context(model, _SYNTAXES)
         roles = []
-        handlers: list[Any] = [(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_CONN_CLOSE, let_go)]
+        handlers: list[Any] = [*ASKING]
         if _GET in models:
             handlers.append((evt.EVT_C_STORE, self.store))
             for kind in STORED:
@@ -326,3 +326,17 @@ def _question(level: str, **keys: str | None) -> Dataset:
 def _count(answer: Dataset) -> int | None:
     count = number(answer, "NumberOfSeriesRelatedInstances")
     return None if count is None else int(count)
+
+
+def leave_answers(event: Any) -> None:
+    """Leave answers to who asked: pynetdicom 3's own loop would take one for a request if it wakes between two of ours.
+
+    That loop alone looks for messages without waiting, and who only asks gets none that is not waited for.
+    """
+    dimse = event.assoc.dimse
+    taken = dimse.get_msg
+    dimse.get_msg = lambda block=False: taken(block) if block else (None, None)
+
+
+ASKING = ((evt.EVT_CONN_OPEN, no_delay), (evt.EVT_CONN_OPEN, leave_answers), (evt.EVT_CONN_CLOSE, let_go))
+"""What pynetdicom does at the events of a connection that this machine opens to ask something."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
-from pynetdicom import AE, evt
+from pynetdicom import AE
 
-from flame.dicom.arrival.pacs import Peer, let_go, no_delay
+from flame.dicom.arrival.pacs import ASKING, Peer
 from flame.errors import EngineError
 
 __all__ = ["send"]
@@ -19,8 +19,7 @@ _LONGEST_PDU = 1 << 18
 def send(datasets: Sequence[Dataset], peer: Peer) -> int:
     """Store instances in a PACS; storing what it has already is no error to it.
 
-    One whose answer does not come is sent once more, over a new connection, for an answer can be lost on our side:
-    pynetdicom 3 takes one for a request where its own loop wakes between two stores.
+    One whose answer does not come is sent once more, over a new connection.
 
     Returns: how many were stored: all.
     Raises: EngineError: if the PACS cannot be reached, does not take a kind of object, refuses one, or goes away; those
@@ -48,7 +47,7 @@ def _answered(entity: AE, datasets: Sequence[Dataset], peer: Peer, where: str) -
         peer.port,
         ae_title=peer.title,
         max_pdu=_LONGEST_PDU,
-        evt_handlers=[(evt.EVT_CONN_OPEN, no_delay), (evt.EVT_CONN_CLOSE, let_go)],
+        evt_handlers=[*ASKING],
     )
     if not association.is_established:
         raise EngineError(f"{where} cannot be reached, or refused {peer.own_title}", "Check address, port and titles.")
