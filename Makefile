@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 OUT ?= runs/demo
 
-.PHONY: demo test format clean
+.PHONY: demo test types units format clean
 
 demo: .venv/installed
 	$(BIN)/flame demo --out $(OUT)
@@ -12,8 +12,13 @@ test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --jobs 2 types units
+
+types:
+	$(BIN)/mypy
+
+units:
 	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 format: .venv/installed-dev
