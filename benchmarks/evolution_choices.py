@@ -65,6 +65,7 @@ def trained(arguments: argparse.Namespace) -> NetworkEvolution:
         participants = {site: SiteTraining(job, site, (store,)) for site, store in stores.items()}
     losses.ENTROPY_SHARE = arguments.entropy
     batches.RECORD_DROPOUT = arguments.hidden
+    batches.WINDOW_SHARE = arguments.window
     choices = {name: value for name, value in vars(arguments).items() if name not in ("train", "test", "out")}
     folder = arguments.out / "-".join(str(value) for value in choices.values())
     for report in embedded.run(job, participants, folder, initial_arrays(job)):
@@ -90,6 +91,7 @@ def main() -> None:
     parser.add_argument("--momentum", type=float, default=0.6, help="at the coordinator; 0 is FedAvg")
     parser.add_argument("--entropy", type=float, default=losses.ENTROPY_SHARE, help="share of cross-entropy")
     parser.add_argument("--hidden", type=float, default=batches.RECORD_DROPOUT, help="share of scalars hidden")
+    parser.add_argument("--window", type=float, default=batches.WINDOW_SHARE, help="side, as a share of the grid's")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
